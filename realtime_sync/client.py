@@ -331,8 +331,8 @@ class RealtimeConversationClient(LiveClient):
         connection anyway. Make it once, and share it: it remembers which services are down.
 
         What belongs to one service goes to the first one: calls, client secrets, joining calls, and the arguments
-        ``client_secret``, ``headers`` and ``query`` of a session's start. A GPT-Live session, too, is started at the
-        next one; then it stays there.
+        ``client_secret``, ``headers`` and ``query`` of a session's start. GPT-Live sessions do the same; at another
+        service one begins anew, with the newest words as its history.
 
         Args:
             clients: The clients of the other services, in the order in which they are tried. Only what they are made of

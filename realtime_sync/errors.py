@@ -249,7 +249,7 @@ class AllEndpointsFailedError(ConnectionFailedError):
         failures: The services in the order in which they were tried, each with its error.
     """
 
-    def __init__(self, message: str, *, failures: Sequence[tuple[str, RealtimeSyncError]]) -> None:
+    def __init__(self, message: str, *, failures: Sequence[tuple[str, RealtimeSyncError]] = ()) -> None:
         super().__init__(message)
         self.failures = tuple(failures)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from realtime_sync.budget import Budget
     from realtime_sync.fallback.chain import Chain
     from realtime_sync.fallback.service import Service
+    from realtime_sync.fallback.ways import FallbackWays
     from realtime_sync.live.delegated_work import GivenDelegate
     from realtime_sync.live.session import LiveSession
     from realtime_sync.protocol.live.options import LiveSessionOptions
@@ -92,7 +93,7 @@ class LiveClient:
         provisions = Provisions.of(reconnect, budget, recording)
         delegating = Delegating(delegate, delegate_concurrency, delegate_timeout)
 
-        def start_at(where: Union[LiveClient, Service]) -> LiveStart:
+        def start_at(where: Union[LiveClient, Service], ways: Optional[FallbackWays] = None) -> LiveStart:
             ours = where.endpoint is self.endpoint  # what the caller gave may be a secret: it is for this service alone
             return LiveStart(
                 open_sessions=self._sessions,
@@ -104,11 +105,12 @@ class LiveClient:
                 keep_clock=keep_clock,
                 headers=headers if ours else None,
                 query=query if ours else None,
+                ways=ways,
             )
 
         if self._chain is None:
             return start_at(self).run()
-        return self._chain.first({service: start_at(service) for service in self._chain.services}, provisions)
+        return self._chain.start_live(start_at, provisions)
 
     @public_call
     @discreet

@@ -42,7 +42,7 @@ from realtime_sync import (
 from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from realtime_sync.speaking import say as read_out
-from realtime_sync.voice import FileMicrophone, FileSpeaker
+from realtime_sync.voice import FileMicrophone, FileSpeaker, OutgoingLink, RemoteMicrophone, RemoteSpeaker
 from tests.devices.fake_sounddevice import FakeSoundDevice, FakeStream
 from tests.harness import Running, client_threads, descriptors, until
 
@@ -251,6 +251,41 @@ def talks(session: Any) -> None:
     opened(session).talk(FileMicrophone(AUDIO, pace=50, pause_ms=20, endless=False), speaker, linger=0.1)
 
 
+class Elsewhere:
+    """Plays at once, and says so, over a link of its own."""
+
+    def __init__(self) -> None:
+        self.speaker, self.played = RemoteSpeaker(self), 0
+        OTHERS.append(link := OutgoingLink(len))
+        self.link = link
+
+    def play(self, item_id: str, content_index: int, samples: bytes) -> None:
+        self.link.put(samples, spare=True)
+        self.played += len(samples) // 2
+        self.speaker.heard(item_id, content_index, self.played)
+
+    def clear(self, number: int) -> None:
+        self.link.drop()
+        self.speaker.heard(None, None, None, cleared=number)
+
+
+def plays_elsewhere(session: Any) -> None:
+    elsewhere = Elsewhere()
+    for item_id in ("a", "b"):
+        elsewhere.speaker.write(item_id, 0, AUDIO)
+        elsewhere.speaker.stop()
+    elsewhere.speaker.end()
+    elsewhere.link.close()
+
+
+def talks_from_elsewhere(session: Any) -> None:
+    elsewhere, microphone = Elsewhere(), RemoteMicrophone()
+    microphone.hear(AUDIO)
+    microphone.end()
+    opened(session).talk(microphone, elsewhere.speaker, linger=0.1)
+    elsewhere.link.close()
+
+
 def appends(session: Any) -> None:
     session.append_thinking("It rains. " * 200)
 
@@ -292,6 +327,7 @@ CALLS = (
     starts_a_response, receives, waits_for_an_update, subscribes, runs_callbacks, iterates_over_turns,
     reads_the_conversation, sends_audio, starts_sending_audio, writes_audio, commits, interrupts, interrupts_on_speech,
     approves, opens_a_session, opens_a_session_at_the_next_service, closes_a_session, talks,
+    plays_elsewhere, talks_from_elsewhere,
 )  # fmt: skip
 LIVE_CALLS = (
     appends, mutes, plays_a_clip, sends_audio_at_real_time, starts_sending_at_real_time, writes_audio,

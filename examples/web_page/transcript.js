@@ -33,7 +33,7 @@ export class Transcript {
   // "retries": a question in writing, which can be asked again.
   add(who, retries = false) {
     const entry = this.put(new Entry(this, who, retries));
-    if (who === "you") this.end();
+    if (who === "you" && retries) this.end(); // who writes wants to see the answer
     this.changed();
     return entry;
   }

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Callable, Optional, Protocol, TypeVar
+from typing import TYPE_CHECKING, Callable, Optional, Protocol, TypeVar
 
 import realtime_sync.errors as errors
 from realtime_sync.endpoint.connect import ConnectRetries
@@ -23,6 +23,10 @@ from realtime_sync.reconnect.ways import Ways
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.starting import ConnectionSettings, Provisions, Start
+
+if TYPE_CHECKING:
+    from realtime_sync.live.session import LiveSession
+    from realtime_sync.live.start import LiveStart
 
 logger = logging.getLogger(__name__)
 S = TypeVar("S", covariant=True)
@@ -78,6 +82,16 @@ class Chain:
             ways = None if policy is None else FallbackWays(self, policy, starts, service)
             starts[service] = start_at(service, ways)
             _check_options(starts[service], service)
+        return self.first(starts, provisions)
+
+    def start_live(
+        self, start_at: Callable[[Service, Optional[FallbackWays]], LiveStart], provisions: Provisions
+    ) -> LiveSession:
+        """A GPT-Live session, at the first service that takes it. ``start_at`` is as above."""
+        starts: dict[Service, LiveStart] = {}
+        for service in self.services:
+            policy = provisions.policy
+            starts[service] = start_at(service, None if policy is None else FallbackWays(self, policy, starts, service))
         return self.first(starts, provisions)
 
     def first(self, starts: Mapping[Service, Starting[S]], provisions: Provisions) -> S:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import realtime_sync.errors as errors
 from realtime_sync.core.realtime import realtime_vocabulary
@@ -27,14 +27,20 @@ from realtime_sync.fallback.verdict import Verdict, retry_after
 from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.reconnect.ways import Opened
 from realtime_sync.starting import Start
-from realtime_sync.transport import Cancellation
+from realtime_sync.transport import Cancellation, Connection
 
 if TYPE_CHECKING:
     from realtime_sync.fallback.chain import Chain
+    from realtime_sync.live.start import LiveStart
 
 _ONCE = ConnectRetries(attempts=1)  # a reconnector's deadline holds
 # What says nothing of a service, but that this one cannot take the session.
 _OF_THE_SETTINGS = (errors.ServerError, errors.UnsupportedByDialectError)
+
+
+def _opened(start: Start, moved: bool, cancellation: Cancellation) -> Connection:
+    connect, _ = start.opening()
+    return connect(cancellation, _ONCE)
 
 
 class FallbackWays:
@@ -47,11 +53,14 @@ class FallbackWays:
         at: Where the session is.
     """
 
-    def __init__(self, chain: Chain, policy: Reconnect, starts: Mapping[Service, Start], at: Service) -> None:
+    def __init__(
+        self, chain: Chain, policy: Reconnect, starts: Mapping[Service, Union[Start, LiveStart]], at: Service
+    ) -> None:
         self.chain = chain
         self.policy = policy
         self.starts = starts
         self.at = at
+        self.open: Callable[[Any, bool, Cancellation], Connection] = _opened  # a live session has another way
 
     def search(self, lost_soon: bool = False) -> FallbackSearch:
         """See ``Ways``."""
@@ -73,14 +82,18 @@ class FallbackSearch:
         self._round: Iterator[Service] = iter(())
         self._chosen: Optional[Service] = None  # for the next attempt
         self._service = ways.at  # of the last attempt
+        self._again = False  # the next one is made there, too
         self._out: set[Service] = set()
         self._waits: dict[Service, float] = {}  # until when a service asked for patience
         self._failures: dict[Service, errors.RealtimeSyncError] = {}
 
     def pause(self, attempt: int, error: errors.RealtimeSyncError) -> float:
         """See ``Search``."""
-        self._chosen = self._next()
         policy = self._ways.policy
+        if self._again:
+            self._again, self._chosen = False, self._service
+            return policy.pause(attempt, error)
+        self._chosen = self._next()
         if self._chosen is not None and self._failures:
             return policy.pause(1)  # another service, at once
         self._chosen = self._chosen or self._next_round()
@@ -91,10 +104,10 @@ class FallbackSearch:
         """See ``Search``."""
         self._service = service = self._chosen or self._next() or self._next_round()
         self._chosen = None
-        connect, _ = self._ways.starts[service].opening()
-        transport = connect(cancellation, _ONCE)
-        vocabulary, flavour = realtime_vocabulary(service.endpoint.dialect), service.endpoint.flavour
-        return Opened(transport, vocabulary, moved=service is not self._ways.at, flavour=flavour)
+        start, moved = self._ways.starts[service], service is not self._ways.at
+        transport = self._ways.open(start, moved, cancellation)
+        vocabulary = realtime_vocabulary(service.endpoint.dialect) if isinstance(start, Start) else None
+        return Opened(transport, vocabulary, moved=moved, flavour=service.endpoint.flavour)
 
     def failed(self, error: errors.RealtimeSyncError) -> bool:
         """See ``Search``."""
@@ -108,6 +121,10 @@ class FallbackSearch:
         if not is_worth_another_try(error):
             self._out.add(self._service)
         return len(self._out) < len(self._ways.chain.services)
+
+    def again(self) -> None:
+        """See ``Search``."""
+        self._again = True
 
     def succeeded(self) -> None:
         """See ``Search``."""

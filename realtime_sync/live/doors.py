@@ -153,6 +153,7 @@ class LiveFork(LiveStart):
     def _first_command(self) -> LiveSessionStartCommand:
         return LiveSessionStartCommand(session=self.changes)
 
-    def _begun_again(self, session: LiveSession, share: float) -> tuple[LiveSessionStartCommand, list[str]]:
+    def begun_again(self, session: LiveSession, share: float) -> tuple[LiveSessionStartCommand, list[str]]:
+        """See ``LiveStart``."""
         said = len(session.conversation.turns)  # the old session is forked once more, and a fork is told no history
         return self._first_command(), [f"history: {counted(said, 'turn')} since the fork"] if said else []

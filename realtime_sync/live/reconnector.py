@@ -13,6 +13,9 @@
 4. A session is renewed while nothing is said, asked, played or worked on; a delegation that nobody takes is lost. A
    stored one must have ended before it can be forked, so no connection is opened ahead for it.
 
+5. At another service (``FallbackWays``) the session is no fork, but a new one. A start that is refused because of its
+   history, or a fork, is tried again at the same one first (``Search.again``).
+
 An end that the service has announced is survived if its reason is ``expired``, but for a session that was never sent
 any audio, or ``connection_lost``.
 
@@ -24,7 +27,7 @@ from __future__ import annotations
 import functools
 import json
 import time
-from typing import Callable, Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
 import realtime_sync.errors as errors
 from realtime_sync.core.commands import CommandHandle
@@ -47,6 +50,11 @@ from realtime_sync.reconnect.way_back import IDLE_LOOK_SECONDS, WayBack
 from realtime_sync.reconnect.ways import OneWay
 from realtime_sync.transport import Cancellation, Connection
 
+if TYPE_CHECKING:
+    from realtime_sync.fallback.ways import FallbackWays
+    from realtime_sync.live.session import LiveSession
+    from realtime_sync.live.start import LiveStart
+
 # How long a fork is tried that is refused.
 _FORK_SECONDS = 5.0
 # How much of the history a new session is told, after each refusal of a start with it.
@@ -63,11 +71,10 @@ class LiveReconnector(WayBack):
     Args:
         engine: The session's engine.
         policy: How the session survives.
-        connect: ``connect(door)`` opens a connection at what follows ``/live/sessions`` in the path.
-        door: That of a session which is no fork of this one.
-        start: ``start(share)`` makes the first command of such a session, with so much of the history that there is
-            room for (1.0: all of it), and what of the past it is not told, one line for each.
-        delegation: The session's delegated work.
+        start: How the session was started, and is begun again if it is no fork.
+        session: The session.
+        delegation: Its delegated work.
+        ways: The services at which it may go on; None: at the same one only.
         greeting: Seconds to wait for ``session.started``.
     """
 
@@ -77,17 +84,19 @@ class LiveReconnector(WayBack):
         self,
         engine: LiveEngine,
         policy: Reconnect,
-        connect: Callable[[str], Callable[[Cancellation], Connection]],
-        door: str,
-        start: Callable[[float], tuple[LiveSessionStartCommand, list[str]]],
+        start: LiveStart,
+        session: LiveSession,
         delegation: SessionDelegation,
+        ways: Optional[FallbackWays] = None,
         *,
         greeting: float,
     ) -> None:
-        super().__init__(engine, policy, OneWay(policy, self._opened), greeting=greeting)
-        self._connect_at = connect
-        self._door = door
-        self._start_again = start
+        if ways is not None:
+            ways.open = self._opened
+        one_way = OneWay(policy, lambda cancellation: self._opened(self._start, False, cancellation))
+        super().__init__(engine, policy, ways or one_way, greeting=greeting)
+        self._start = start  # at the service that was connected to last
+        self._session = session
         self._delegation = delegation
         self._kept = LiveKept(policy.hold_commands)
         self._forks: Optional[str] = None  # the session that the connection in hand is a fork of
@@ -127,7 +136,7 @@ class LiveReconnector(WayBack):
             was_used = self._engine.clock.begun_at is not None
             return closed.reason == "connection_lost" or (closed.reason == "expired" and was_used)
         if error is not None and FATAL_ERRORS & {error.error.code, error.error.type}:
-            return False
+            return self._ways.can_leave(error)
         return is_survivable(end.reason, clean=False, last_error=None)
 
     def cut_off(self, connection: SessionConnection, reason: errors.ConnectionClosedError) -> ErrorOf:
@@ -136,19 +145,20 @@ class LiveReconnector(WayBack):
 
     # The way back: see way_back.py ------------------------------------------------------------------------------------
 
-    def _opened(self, cancellation: Cancellation) -> Connection:
-        """A connection for a fork, or for a new session."""
+    def _opened(self, start: LiveStart, moved: bool, cancellation: Cancellation) -> Connection:
+        """A connection for a fork, or for a new session. ``moved``: at another service, which knows no session."""
+        self._start = start
         self._told_history = False
         details = self._engine.details
         trying = self._refused_at is None or time.monotonic() - self._refused_at < _FORK_SECONDS
-        self._forks = details.id if details is not None and details.store and trying else None
-        return self._connect_at(f"{self._forks}/fork" if self._forks else self._door)(cancellation)
+        self._forks = details.id if details is not None and details.store and trying and not moved else None
+        return start.open_again(f"{self._forks}/fork" if self._forks else start.door, cancellation)
 
     def _catch_up(self, connection: SessionConnection) -> list[str]:
         if self._forks is not None:  # the service knows all that was
             self._begin(connection, LiveSessionStartCommand(session=LiveSessionSettings()))
             return []
-        start, losses = self._start_again(self._shares[0])
+        start, losses = self._start.begun_again(self._session, self._shares[0])
         self._told_history = bool(start.session.input)
         self._begin(connection, start)
         return [*losses, *self._kept.pop_thoughts()]
@@ -159,9 +169,11 @@ class LiveReconnector(WayBack):
     def _is_worth_another_try(self, error: errors.RealtimeSyncError) -> bool:
         passing = (errors.RateLimitedError, errors.ServiceUnavailableError)
         refused = isinstance(error, (errors.HandshakeError, errors.WaitTimeoutError)) and not isinstance(error, passing)
-        if self._forks is None or not refused:
-            return self._tries_less_history(error) or super()._is_worth_another_try(error)
-        self._refused_at = self._refused_at or time.monotonic()
+        if (self._forks is None or not refused) and not self._tries_less_history(error):
+            return super()._is_worth_another_try(error)
+        self._search.again()
+        if self._forks is not None:
+            self._refused_at = self._refused_at or time.monotonic()
         return True  # the service has not noticed yet that the session has ended, or does not keep it
 
     def _tries_less_history(self, error: errors.RealtimeSyncError) -> bool:

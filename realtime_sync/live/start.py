@@ -34,11 +34,12 @@ from realtime_sync.starting import (
     observed,
     with_request_id,
 )
-from realtime_sync.transport import Connection
+from realtime_sync.transport import Cancellation, Connection
 from realtime_sync.words import counted
 
 if TYPE_CHECKING:
     from realtime_sync.core.observation import Observation, Scribe
+    from realtime_sync.fallback.ways import FallbackWays
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -50,6 +51,7 @@ class LiveStart:
         delegating: Who does the work that the model hands over.
         keep_clock: Whether silence is sent while nobody sends audio.
         door: What follows ``/live/sessions`` in the path; empty: a new session.
+        ways: Where a session that has lost its connection may go on; None: at the same endpoint.
     """
 
     open_sessions: OpenSessions
@@ -62,15 +64,21 @@ class LiveStart:
     headers: Optional[Additions] = None
     query: Optional[Additions] = None
     door: str = ""
+    ways: Optional[FallbackWays] = None
 
-    def run(self, retries: Optional[ConnectRetries] = None) -> LiveSession:
-        """Connect, start, and return the session. ``retries``: in place of those of the settings."""
+    def opening(self) -> tuple[Callable[[str], Connect], Optional[str]]:
+        """What opens a connection at a door, and the id that it tells to Azure's support; on other services None."""
         headers, request_id = with_request_id(self.endpoint, self._headers())
 
         def connect(door: str) -> Connect:
             target = functools.partial(self.endpoint.live_target, door, extra_headers=headers, extra_query=self.query)
             return connector(target, self.settings)
 
+        return connect, request_id
+
+    def run(self, retries: Optional[ConnectRetries] = None) -> LiveSession:
+        """Connect, start, and return the session. ``retries``: in place of those of the settings."""
+        connect, request_id = self.opening()
         self.open_sessions.check_usable()
         observation: Optional[Observation] = None
         writer: Optional[RecordingWriter] = None
@@ -90,7 +98,7 @@ class LiveStart:
             if observation is not None:
                 observation.scribe.opened(session)
             introduce(self.open_sessions, lambda: self._introduce(session, engine))
-            self._outlive(session, engine, connect)
+            self._outlive(session, engine)
             if observation is not None:
                 observation.started()
             return session
@@ -132,26 +140,28 @@ class LiveStart:
     def _first_command(self) -> Command:
         return LiveSessionStartCommand(session=self.options.wire_session(self.delegating.settings))
 
-    def _outlive(self, session: LiveSession, engine: LiveEngine, connect: Callable[[str], Connect]) -> None:
+    def _outlive(self, session: LiveSession, engine: LiveEngine) -> None:
         """Have the session survive its connection, if that is asked for."""
         if self.provisions.policy is None:
             return
         from realtime_sync.live.reconnector import LiveReconnector
 
-        def once(door: str) -> Connect:
-            return functools.partial(connect(door), retries=ConnectRetries(attempts=1))  # its deadline holds
-
         LiveReconnector(
             engine,
             self.provisions.policy,
-            once,
-            self.door,
-            lambda share: self._begun_again(session, share),
+            self,
+            session,
             session._delegation,
+            self.ways,
             greeting=self.settings.timeouts.greeting,
         ).start()
 
-    def _begun_again(self, session: LiveSession, share: float) -> tuple[LiveSessionStartCommand, list[str]]:
+    def open_again(self, door: str, cancellation: Cancellation) -> Connection:
+        """A new connection at this door, at once or not at all: the reconnector's deadline holds."""
+        connect, _ = self.opening()
+        return connect(door)(cancellation, ConnectRetries(attempts=1))
+
+    def begun_again(self, session: LiveSession, share: float) -> tuple[LiveSessionStartCommand, list[str]]:
         """The first command of a session that goes on for this one, and what of its past that is not told.
 
         ``share``: how much of the history for which there is room it is told; less than 1.0 if that was refused.

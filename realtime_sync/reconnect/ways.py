@@ -48,6 +48,9 @@ class Search(Protocol):
     def failed(self, error: RealtimeSyncError) -> bool:
         """The last attempt failed; True if that may pass, or need not concern the next one."""
 
+    def again(self) -> None:
+        """In place of ``failed``: the next attempt is to be made at the same service, in another way."""
+
     def succeeded(self) -> None:
         """The session goes on over the last connection."""
 
@@ -97,6 +100,9 @@ class OneWay:
     def failed(self, error: RealtimeSyncError) -> bool:
         """See ``Search``."""
         return is_worth_another_try(error)
+
+    def again(self) -> None:
+        """See ``Search``."""
 
     def succeeded(self) -> None:
         """See ``Search``."""

@@ -34,7 +34,7 @@ from realtime_sync import (
 )
 from realtime_sync.server import RealtimeServer, Turn
 from realtime_sync.speaking import read_aloud
-from realtime_sync.voice import FileSpeaker
+from realtime_sync.voice import FileSpeaker, OutgoingLink, RemoteSpeaker
 from realtime_sync.web.sse import sse_events
 
 TIMEOUTS = Timeouts(connect=5, greeting=3, send=3, acknowledge=5, close=1)
@@ -114,6 +114,33 @@ def play(session: Any) -> None:
         session.add_item("Hi")
 
 
+class Elsewhere:
+    """Plays nothing, and says that it has played all."""
+
+    def __init__(self) -> None:
+        self.speaker = RemoteSpeaker(self)
+        self.link = OutgoingLink(len)
+
+    def play(self, item_id: str, content_index: int, samples: bytes) -> None:
+        self.link.put(samples, spare=True)
+        self.speaker.heard(item_id, content_index, len(samples) // 2)
+
+    def clear(self, number: int) -> None:
+        self.link.drop()
+        self.speaker.heard(None, None, None, cleared=number)
+
+
+def play_elsewhere(session: Any) -> None:
+    elsewhere = Elsewhere()
+    try:
+        elsewhere.speaker.write("item", 0, PCM)
+        elsewhere.speaker.stop()
+        session.add_item("Hi")
+    finally:
+        elsewhere.speaker.end()
+        elsewhere.link.close()
+
+
 CALLS: dict[str, Callable[[Any], object]] = {
     "add_item": lambda session: session.add_item("Hi"),
     "add_item(...).wait": lambda session: session.add_item("Hi").wait(),
@@ -149,6 +176,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "conversation": lambda session: (session.add_item("Hi"), session.conversation, repr(session)),
     "run": run,
     "FileSpeaker": play,
+    "RemoteSpeaker": play_elsewhere,
     "close": lambda session: session.close(),
 }
 

@@ -81,6 +81,8 @@ def test_what_is_spare_and_waits_can_be_dropped() -> None:
 def test_a_socket_that_takes_nothing_is_cut_and_nobody_waits_for_it() -> None:
     socket = Socket(open=False)
     link = socket.link(most_bytes=100)
+    link.put("x")
+    assert socket.sending.wait(20)
     for _ in range(200):
         link.put("x")
     until(lambda: not link.open)

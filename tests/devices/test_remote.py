@@ -131,6 +131,10 @@ def test_two_answers_that_are_sent_in_turns_are_counted_each() -> None:
     far.speaker.heard("b", 0, 4800)
     assert (far.heard("a"), far.heard("b")) == (4800, 4800)
     assert not far.speaker.playing
+    for item_id in ("c", "d", "c"):
+        far.speaker.write(item_id, 0, bytes(4800))
+    far.speaker.heard("c", 0, 2424)  # of the second piece, and nothing was said of what is before it
+    assert (far.heard("c"), far.heard("d")) == (2424, 2400)
 
 
 def test_an_item_that_goes_on_for_hours_is_counted_on() -> None:

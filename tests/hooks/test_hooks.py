@@ -113,6 +113,7 @@ def test_a_session_its_connection_and_its_answers_are_told_in_order_until_close_
     assert isinstance(connected, ConnectEnded)
     moments = [begun.at, connected.at, answer.began, answer.created, answer.first_text, answer.at, ended.at]
     assert moments == sorted(moments)
+    assert answer.began < answer.created
     assert abs(time.time() - ended.at) < 60
     assert (answer.status, answer.first_audio, answer.words, answer.out_of_band) == ("completed", None, None, False)
     assert answer.usage is not None
@@ -176,7 +177,10 @@ def test_a_session_that_ends_while_it_is_started_ends_by_what_was_raised(
     wait = Engine.wait_until_greeted
 
     def wait_longer(engine: Engine, timeout: float) -> None:
+        seen = engine.observation
+        assert seen is not None
         assert engine._ended.wait(10)
+        until(lambda: seen.told or seen._changed._waiting)  # it is told, or waited for what the start comes to
         wait(engine, timeout)
 
     monkeypatch.setattr(Engine, "wait_until_greeted", wait_longer)
@@ -370,6 +374,12 @@ def test_a_call_of_no_function_has_an_end_and_no_beginning(plain: House, kept: K
 # What was played -----------------------------------------------------------------------------------------------------
 
 
+def waits_to_hear(session: Any, answers: int) -> None:
+    """Return once the observer has nothing to do but to wait for the sound of so many answers."""
+    seen = session._engine.observation
+    until(lambda: len(seen.scribe._waiting) == answers and not seen._notes and seen._changed._waiting)
+
+
 def test_an_answer_is_told_once_its_first_sound_was_played(plain: House, kept: Kept) -> None:
     plain.serve(responder=lambda turn: Reply("Good morning."))
     session, position = plain.open(), PlaybackPosition()
@@ -377,6 +387,7 @@ def test_an_answer_is_told_once_its_first_sound_was_played(plain: House, kept: K
         answer = session.ask("Hello")
         item_id = answer.items[0].id
         session.ask("Hello")  # its updates are worked on, and the first answer still waits
+        waits_to_hear(session, 2)
         assert kept.of(ResponseEnded) == []
         before = time.time()
         position.played(item_id, 480)
@@ -403,6 +414,7 @@ def test_an_answer_that_is_cut_off_before_it_was_heard_is_told_without(plain: Ho
     session, position = plain.open(), PlaybackPosition()
     with session.interrupt_on_speech(position):
         answer = session.ask("Hello")
+        waits_to_hear(session, 1)
         assert kept.of(ResponseEnded) == []
         position.cut_off(answer.id)
         until(lambda: kept.of(ResponseEnded))

@@ -14,11 +14,12 @@ from realtime_sync import ConnectionFailedError, LiveSessionOptions, Reconnect, 
 from realtime_sync.hooks import CallEnded, ConnectEnded, SessionBegins, SessionEnded, set_hooks
 from realtime_sync.live.delegation_requests import DelegationRequest
 from realtime_sync.otel import OpenTelemetryHook
-from realtime_sync.server import Faults, Refusal, faults
+from realtime_sync.server import Faults, FunctionCall, Refusal, faults
 from tests.hooks.test_hooks import Kept
 from tests.hooks.test_otel import Traces, parent
 from tests.live.conftest import _quick_goodbyes
 from tests.live.delegation.conftest import Talk, talk
+from tests.live.delegation.test_responses_backend import calling, weather, with_tools
 from tests.live.harness import LiveHouse
 from tests.server.rest_peer import OFFER
 
@@ -58,6 +59,17 @@ def test_a_delegation_is_a_call_below_the_session(talk: Callable[..., Talk]) -> 
     assert ended.cost == session.usage.cost() == whole.attributes["realtime_sync.session.cost.usd"]
     assert ended.error is None
     assert kept.only(CallEnded).began is not None
+
+
+def test_a_function_that_a_backend_calls_is_a_call_too(talk: Callable[..., Talk]) -> None:
+    kept = Kept()
+    set_hooks([kept])
+    backend = calling(FunctionCall("weather", {"city": "Amsterdam"}, call_id="c"))
+    call = with_tools(talk, backend, weather)
+    call.asks("How is the weather in Amsterdam?")
+    call.until(lambda: "Amsterdam: 14 degrees." in call.spoken())
+    ended = kept.only(CallEnded)
+    assert (ended.kind, ended.name, ended.call_id, ended.error) == ("tool", "weather", "c", None)
 
 
 def test_a_sideband_is_a_session_beside_another_one(live: LiveHouse) -> None:

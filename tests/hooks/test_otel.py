@@ -121,6 +121,7 @@ def test_a_spoken_turn_with_a_tool_is_one_trace_with_its_moments_in_order(plain:
         *(*(event.timestamp for event in answer.events), whole.end_time),
     ]
     assert order == sorted(order)
+    assert calls.attributes["gen_ai.response.finish_reasons"] == ("tool_call",)
     told = answer.attributes
     assert 0 < told["gen_ai.response.time_to_first_chunk"] <= told["realtime_sync.time_to_first_sound"]
     assert told["realtime_sync.time_to_first_sound"] <= told["realtime_sync.time_to_first_played_sound"] < 5

@@ -97,7 +97,7 @@ def test_a_telephone_answers_marks_when_they_are_heard_and_all_at_a_clear() -> N
             elif event == "stop":
                 return
 
-    caller = SimulatedCaller([AwaitAnswer(quiet=0.5), Press("4#")], server=RealtimeServer(), pace=PACE)
+    caller = SimulatedCaller([AwaitAnswer(quiet=6), Press("4#")], server=RealtimeServer(), pace=PACE)
     with serving(answer) as url:
         report = caller.call(TelephoneLine(url, parameters={"token": "x"}))
     assert [message["event"] for message in told[:2]] == ["connected", "start"]
@@ -110,12 +110,13 @@ def test_a_telephone_answers_marks_when_they_are_heard_and_all_at_a_clear() -> N
     assert [message["dtmf"]["digit"] for message in told if message["event"] == "dtmf"] == ["4", "#"]
     marks = [index for index, message in enumerate(told) if message["event"] == "mark"]
     frames = [sum(message["event"] == "media" for message in told[:index]) for index in marks]
-    assert (frames[0] - 1) * 0.02 == pytest.approx(report.utterances[0].began + 0.65, abs=0.04)
+    assert -0.04 < (frames[0] - 1) * 0.02 - (report.utterances[0].began + 0.65) < 3  # as soon as the mark has come
     assert frames[2] - frames[1] >= 0.18 / 0.02
     assert sum(each.seconds for each in report.utterances) < 9  # the clear was obeyed
     assert (report.keys, report.rate) == ("4#", 8000)
 
 
+@pytest.mark.slow
 def test_a_call_through_a_media_stream_is_understood_and_interrupted() -> None:
     keys: list[str] = []
 
@@ -131,14 +132,15 @@ def test_a_call_through_a_media_stream_is_understood_and_interrupted() -> None:
         model = OpenAIClient("any-key", endpoint=server.url, proxy=False)
         client = model.get_realtime_conversation_client("gpt-realtime-2.1")
         script = [Press("1"), Say(TREE), Interrupt(HELLO, after=1.5), AwaitAnswer(), Say(TREE), HangUp(after=1.5)]
-        report = SimulatedCaller(script, server=server, pace=PACE).call(TelephoneLine(url))
+        report = SimulatedCaller(script, server=server).call(TelephoneLine(url))
     first, hello, last = (each.words for each in report.utterances if each.who == "application")
     assert hello == "Hello! Yes, I can hear you."
     for each in (first, last):  # the second was not interrupted: the call was over
         assert each.startswith("The tallest tree")
         assert each.endswith(" ...")
     assert report.ended_by == "caller"
-    report.assert_silent_within(3.0)
+    report.assert_silent_within(1.0)
+    report.assert_answered_within(2.0)
     assert keys == ["1"]
 
 
@@ -177,8 +179,8 @@ def test_what_makes_no_sense_ends_the_call_and_is_told(line: Any, nonsense: str)
 
 def test_a_page_that_is_never_ready_is_told() -> None:
     with serving(lambda socket: socket.receive(10)) as url:
-        line = BrowserLine(url, timeout=0.2)
-        with pytest.raises(CallFailed, match=r"was not ready within 0\.2 s"):
+        line = BrowserLine(url, timeout=1.5)
+        with pytest.raises(CallFailed, match=r"was not ready within 1\.5 s"):
             SimulatedCaller([HELLO], server=RealtimeServer()).call(line)
 
 

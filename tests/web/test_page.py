@@ -150,8 +150,11 @@ def test_a_long_question_does_not_hide_its_answer_and_who_reads_further_up_is_le
     assert not page.find("latest").is_displayed()
 
     gate = Gate("one ", "two " * 400)
+    driver.execute_script("document.getElementById('scroll').scrollTop = 0")
+    page.until(lambda: page.find("latest").is_displayed())
     page.ask("Once more")
     page.until(lambda: page.entries[-1] == ("model", "one ", True))
+    assert driver.execute_script(LEFT) >= 0
     # A finger begins with a few pixels, and what comes meanwhile may not take it back.
     driver.execute_async_script(
         "const scroll = document.getElementById('scroll');"

@@ -46,6 +46,10 @@ class SimulatedCaller:
         quiet: Seconds of silence that are the end of an answer; at least a quarter of a real second.
         timeout: Seconds after which the call has failed, by the call's clock.
         format: Of the sound, if no line tells: ``PCM``, ``MULAW`` or ``ALAW``, as the session's.
+
+    Raises:
+        UsageError: The server keeps no record.
+        AudioFormatError: The format is of another rate than 24,000 or 8,000 Hz.
     """
 
     def __init__(

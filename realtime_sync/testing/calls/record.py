@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 import attrs
 
+from realtime_sync.errors import UsageError
 from realtime_sync.server import RealtimeServer
 from realtime_sync.server.audio_formats import BYTES_PER_MS
 from realtime_sync.server.served import ServedSession
@@ -52,6 +53,8 @@ class ServerRecord:
     """Reads what the server's sessions send and receive from now on, as often as ``look`` is called."""
 
     def __init__(self, server: RealtimeServer) -> None:
+        if not server.settings.record:
+            raise UsageError("The server has record=False, so it knows nothing of a call: leave that out, or server=.")
         self._server = server
         self._read: dict[ServedSession, tuple[int, int]] = {}  # messages sent and received that were looked at
         self.tools: list[ToolRun] = []
