@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +16,10 @@ from itsdangerous import URLSafeTimedSerializer
 from realtime_sync import OpenAIClient
 from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from tests.core.harness import CALM, client_threads, until
+from tests.examples.test_examples import finish
 from tests.voice.phone import Phone, serving
 from tests.voice.phone_line import PhoneLine
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "examples" / "flask_media_stream.py"
 TOKEN = "the account's token"
 URL = "https://example.com"
 CALL = "CA00000000000000000000000000000001"
@@ -131,15 +127,7 @@ def test_a_typed_number_is_looked_up_and_the_call_is_ended_when_all_is_said(
 
 @pytest.mark.slow
 def test_the_example_plays_a_call_without_a_key(tmp_path: Path) -> None:
-    told = subprocess.run(
-        [sys.executable, "-W", "error", str(SCRIPT)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    told = finish("flask_media_stream.py", tmp_path)
     assert told.returncode == 0, told.stdout + told.stderr
     forged, stranger, signed, *_ = told.stdout.splitlines()
     assert (forged, signed) == ("Forged   403", "Signed   200")

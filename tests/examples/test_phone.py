@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,10 +19,9 @@ from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from realtime_sync.web.background import BackgroundSessions
 from realtime_sync.web.webhooks import WebhookVerifier, sign
 from tests.core.harness import CALM, client_threads, until
+from tests.examples.test_examples import finish
 from tests.rest.rest_service import Service, answer
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "examples" / "flask_phone.py"
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGlzIHdlYmhvb2s="
 OTHER = "whsec_c29tZWJvZHkgZWxzZSdzIHNlY3JldA=="
 KEY = "sk-a-key-that-nobody-may-see"
@@ -289,15 +285,7 @@ def test_without_its_secret_the_application_does_not_begin(client: RealtimeConve
 
 
 def test_the_example_plays_a_call_without_a_key(tmp_path: Path) -> None:
-    told = subprocess.run(
-        [sys.executable, "-W", "error", str(SCRIPT)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    told = finish("flask_phone.py", tmp_path)
     assert told.returncode == 0, told.stdout + told.stderr
     assert told.stdout.splitlines()[0] == "Webhook 400, the call is incoming"
     assert "Order 7 is on its way" in told.stdout
