@@ -197,7 +197,9 @@ def test_the_conversation_and_what_was_being_written_outlive_a_reload(opened: Op
     page.find("question").send_keys("Half a quest")
     kept = page.entries
     # A telephone may end a page without a word to it, so it is kept all the time.
-    page.until(lambda: kept[1][1] in page.driver.execute_script("return sessionStorage.getItem('conversation')"))
+    page.until(
+        lambda: kept[1][1] in (page.driver.execute_script("return sessionStorage.getItem('conversation')") or "")
+    )
     page.reload()
     assert page.entries == kept
     assert page.find("question").get_attribute("value") == "Half a quest"
