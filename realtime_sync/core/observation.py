@@ -15,9 +15,9 @@ registered with ``atexit`` before the first session was started, and so is shut 
 Ctrl-C may come anywhere in a start. ``begin`` is called when the caller has the object, so that what it has begun is
 ended (``give_back``); and only the first that is called ``_observe`` observes.
 
-Locks: ``_lock`` guards ``_calls``, ``_over``, ``_is_observed`` and the writing of ``_end``, for a few assignments; no
-hook is called under any. ``_notes`` is changed by single operations. Each field of ``ObservedSession`` is written by the observer
-alone, in one assignment.
+Locks: ``_lock`` guards ``_calls``, ``_over``, ``_observer`` and the writing of ``_end``, for a few assignments; no
+hook is called under any. ``_notes`` is changed by single operations. Each field of ``ObservedSession`` is written by
+the observer alone, in one assignment.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ class Observation:
         self._lock = threading.Lock()
         self._calls: dict[int, ObservedCall] = {}  # those that have begun and have no outcome
         self._over = False  # no call may begin any more
-        self._is_observed = False  # there is, or was, an observer
+        self._observer: Optional[int] = None  # the thread that is, or was
         self._end: Optional[tuple[Optional[BaseException], Optional[CloseInfo], float]] = None
         self._starting = True  # until it is known whether the caller gets a session
         self._start_error: Optional[BaseException] = None
@@ -322,10 +322,16 @@ class Observation:
         self.playing = tuple(other for other in self.playing if other is not position)
         self._changed.tell()
 
-    def wait_until_told(self) -> None:
-        """Return once the session's end was told, or after ``HOOK_SECONDS``. For a session that has ended."""
-        if self.mine and not self._told.wait(HOOK_SECONDS):
-            logger.warning("a hook has not returned within %s s; the session is closed all the same", HOOK_SECONDS)
+    def wait_until_told(self, deadline: Optional[Deadline] = None) -> None:
+        """Return once the session's end was told, or at the deadline (None: ``HOOK_SECONDS``). It has ended."""
+        deadline = deadline or Deadline(HOOK_SECONDS)
+        if self.mine and not deadline.wait(self._told.wait):
+            logger.warning("a hook has not returned in %s s; the session is closed all the same", deadline.seconds)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this thread is the observer."""
+        return self._observer == threading.get_ident()
 
     @property
     def told(self) -> bool:
@@ -346,7 +352,7 @@ class Observation:
             return
         with self._lock:
             self._end = self._end or (error, close_info, time.monotonic())
-            is_observed = self._is_observed
+            is_observed = self._observer is not None
         self._changed.tell()
         if not is_observed:
             apart(self.within(self._observe), "realtime-sync-observer")
@@ -355,7 +361,7 @@ class Observation:
 
     def _observe(self) -> None:
         with self._lock:
-            is_observed, self._is_observed = self._is_observed, True
+            is_observed, self._observer = self._observer is not None, self._observer or threading.get_ident()
         if is_observed:
             return
         try:
