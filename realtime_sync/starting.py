@@ -163,12 +163,14 @@ def give_back(
     error: BaseException,
 ) -> None:
     """End what a start that failed with this error has begun: nobody else knows of it."""
-    if observation is not None:
-        observation.start_failed(error, has_engine=engine is not None)
-    if engine is not None:
-        engine.close(1000, "")
-    elif writer is not None:
-        writer.close()
+    try:
+        if observation is not None:
+            observation.start_failed(error, has_engine=engine is not None)
+    finally:  # Ctrl-C ends the wait for a hook
+        if engine is not None:
+            engine.close(1000, "")
+        elif writer is not None:
+            writer.close()
 
 
 def introduce(open_sessions: OpenSessions, steps: Callable[[], None]) -> None:
