@@ -5,9 +5,9 @@ are none by default, and a session without hooks does nothing of this. ``realtim
 OpenTelemetry's spans of them.
 
 1. Events come after the fact, on a thread of the session's own (its observer), in order: each connection, answer and
-   call once it is over, and at last the session. No other thread waits for a hook, but ``close()``, which returns once
-   the session's last event was told, or after ``HOOK_SECONDS``. The moments in an event are those at which things
-   happened, however late it is told.
+   call once it is over, and at last the session. No other thread waits for a hook, but ``close()`` and a start that
+   has failed, which return once the session's last event was told, or after ``HOOK_SECONDS``. The moments in an event
+   are those at which things happened, however late it is told.
 2. Two events come before the fact, each on the thread that is about to work: ``SessionBegins`` on the one that starts
    the session, ``CallBegins`` on the one that calls the function. A hook may return a context manager for them. It is
    entered there, and left at the end, by the same context (``contextvars``). The session's threads, and those of its
@@ -54,7 +54,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 HOOK_SECONDS: Final = 2.0
-"""How long ``close()`` waits for hooks at most, in seconds."""
+"""How long ``close()``, and a start that has failed, wait for hooks at most, in seconds."""
 
 
 @attrs.define(eq=False)

@@ -16,6 +16,7 @@ from typing import Callable, TypeVar
 from realtime_sync.core.engine import Engine
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectCancelledError
+from realtime_sync.hooks import HOOK_SECONDS
 from realtime_sync.threads import aside
 from realtime_sync.transport import Cancellation, Connection
 
@@ -88,3 +89,6 @@ class OpenSessions:
             engine.begin_close(1000, "", deadline.left)
         for engine in engines:
             engine.close_here(1000, "")
+        told = Deadline(HOOK_SECONDS)
+        for engine in engines:
+            engine.wait_for_hooks(told)

@@ -147,7 +147,7 @@ def observed(
     model: Optional[str],
     beside: bool = False,
 ) -> Optional[Observation]:
-    """Tell the hooks that a session begins; None if there are none. See ``hooks.py``."""
+    """What tells the hooks of a session, once it has begun; None if there are none. See ``hooks.py``."""
     if not hooks.registered().hooks:
         return None
     from realtime_sync.core.observation import Observation, place
@@ -163,12 +163,14 @@ def give_back(
     error: BaseException,
 ) -> None:
     """End what a start that failed with this error has begun: nobody else knows of it."""
-    if observation is not None:
-        observation.start_failed(error)
-    if engine is not None:
-        engine.close(1000, "")
-    elif writer is not None:
-        writer.close()
+    try:
+        if observation is not None:
+            observation.start_failed(error, has_engine=engine is not None)
+    finally:  # Ctrl-C ends the wait for a hook
+        if engine is not None:
+            engine.close(1000, "")
+        elif writer is not None:
+            writer.close()
 
 
 def introduce(open_sessions: OpenSessions, steps: Callable[[], None]) -> None:
@@ -245,6 +247,8 @@ class Start:
             observation = observed(
                 self.endpoint, "realtime", self._scribe, model=self.model, beside=self.call_id is not None
             )
+            if observation is not None:
+                observation.begin()
             writer = self.provisions.writer()
             first = functools.partial(connect, retries=retries)
             engine = self.open_sessions.connected(first, functools.partial(self._engine, writer, observation))

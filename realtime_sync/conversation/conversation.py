@@ -107,7 +107,8 @@ class Conversation(Accumulator):
 
     def _bills(self) -> list[tuple[Optional[str], UsageTotals]]:
         """What each model has used. There are several if the session has gone on at another service."""
-        return [*self._usages.items()] or [(self._model(), self.usage)]
+        last = self._model()  # what was used before the service had named its model was that one's, as far as is known
+        return [(model or last, usage) for model, usage in self._usages.items()] or [(last, self.usage)]
 
     def item(self, item_id: str) -> Optional[ConversationItem]:
         """The item of this id; None if it is not in the conversation."""

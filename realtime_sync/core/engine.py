@@ -385,7 +385,18 @@ class Engine(Publisher):
         if self.forked:
             self.close_here(code, reason)
         elif not (self._ended.is_set() and (self.observation is None or self.observation.told)):
-            aside(lambda: self.close_here(code, reason), f"{self.name}-closer", self.close_seconds)
+            is_hook = self.observation is not None and self.observation.is_here  # which nobody may wait for then
+            aside(lambda: self._close(code, reason, is_hook), f"{self.name}-closer", self.close_seconds)
+
+    def _close(self, code: int, reason: str, is_hook: bool) -> None:
+        self.close_here(code, reason)
+        if not is_hook:
+            self.wait_for_hooks()
+
+    def wait_for_hooks(self, deadline: Optional[Deadline] = None) -> None:
+        """Return once hooks were told of the end, or at the deadline (None: ``HOOK_SECONDS``); after ``close_here``."""
+        if self.observation is not None:
+            self.observation.wait_until_told(deadline)
 
     @property
     def close_seconds(self) -> float:
@@ -406,8 +417,6 @@ class Engine(Publisher):
             self._connection.transport.abort()
             if not self._ended.wait(0.5):  # the recovery may be inside the caller's code: a credential, a proxy
                 self.finish(self.states.closed_end())
-        if self.observation is not None:
-            self.observation.wait_until_told()
 
     def begin_close(
         self,

@@ -8,13 +8,16 @@ have; ``observed_responses.py`` and ``live/observed.py`` add their own.
 A session without hooks has no ``Observation``, and imports none of this.
 
 The end. ``end`` (the session's), ``start_failed`` or the process's exit sets ``_end``, once. The observer then tells
-what was noted, ends what is open, tells ``SessionEnded``, and sets ``_told``, for which ``close()`` waits. At exit the
-order matters: whoever exports spans has registered with ``atexit`` before the first session was started, and so is shut
-down behind us.
+what was noted, ends what is open, tells ``SessionEnded``, and sets ``_told``, for which ``close()`` waits. A start that
+failed before there was an observer has one by then (``_finish``). At exit the order matters: whoever exports spans has
+registered with ``atexit`` before the first session was started, and so is shut down behind us.
 
-Locks: ``_lock`` guards ``_calls``, ``_over`` and the writing of ``_end``, for a few assignments; no hook is called
-under any. ``_notes`` is changed by single operations. Each field of ``ObservedSession`` is written by the observer
-alone, in one assignment.
+Ctrl-C may come anywhere in a start. ``begin`` is called when the caller has the object, so that what it has begun is
+ended (``give_back``); and only the first that is called ``_observe`` observes.
+
+Locks: ``_lock`` guards ``_calls``, ``_over``, ``_observer`` and the writing of ``_end``, for a few assignments; no
+hook is called under any. ``_notes`` is changed by single operations. Each field of ``ObservedSession`` is written by
+the observer alone, in one assignment.
 """
 
 from __future__ import annotations
@@ -55,6 +58,7 @@ from realtime_sync.interrupts import Change, Flag
 from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
+from realtime_sync.threads import apart
 
 if TYPE_CHECKING:
     from realtime_sync.conversation.pricing import UsageTotals
@@ -217,10 +221,10 @@ class Observation:
         self.scribe = scribe(self)
         self._changed = Change()
         self._notes: deque[Note] = deque()
-        self._thread: Optional[threading.Thread] = None
         self._lock = threading.Lock()
         self._calls: dict[int, ObservedCall] = {}  # those that have begun and have no outcome
         self._over = False  # no call may begin any more
+        self._observer: Optional[int] = None  # the thread that is, or was
         self._end: Optional[tuple[Optional[BaseException], Optional[CloseInfo], float]] = None
         self._starting = True  # until it is known whether the caller gets a session
         self._start_error: Optional[BaseException] = None
@@ -229,17 +233,6 @@ class Observation:
         self._began = self.now()
         self._connecting = self._began
         self._entered: list[AbstractContextManager[object]] = []
-        _alive[id(self)] = self
-        _end_at_exit()
-        try:
-            self._entered = self._context.run(self._begin)
-        except BaseException as error:  # Ctrl-C in a hook
-            self.start_failed(error)
-            raise
-        self._connecting = self.now()
-
-    def _begin(self) -> list[AbstractContextManager[object]]:
-        return entered(self._registered.tell(SessionBegins(session=self.session, at=self._began)))
 
     @property
     def mine(self) -> bool:
@@ -260,12 +253,22 @@ class Observation:
 
     # The beginning, on the thread that starts the session --------------------------------------------------------
 
+    def begin(self) -> None:
+        """Tell the hooks that the session begins. Whatever this raises, ``start_failed`` is called next."""
+        _end_at_exit()
+        _alive[id(self)] = self
+        self._context.run(self._begin)
+        self._connecting = self.now()
+
+    def _begin(self) -> None:
+        enter(self._registered.tell(SessionBegins(session=self.session, at=self._began)), self._entered)
+
     def attach(self, engine: Engine) -> None:
         """The session is connected: see what comes from its first update on."""
         self.scribe.begin(engine)
         self._note(functools.partial(self._connected, self.now()))
         try:
-            self._thread = engine.start_thread(self._observe, "observer")
+            engine.start_thread(self._observe, "observer")
         except NoMoreThreadsError as error:
             logger.warning("%s is not observed, because no thread could be started: %s", engine.name, error)
             self.started()
@@ -281,12 +284,13 @@ class Observation:
         self._starting = False
         self._changed.tell()
 
-    def start_failed(self, error: BaseException) -> None:
-        """The caller gets no session, but this error. If there is an engine, it is closed next."""
+    def start_failed(self, error: BaseException, *, has_engine: bool) -> None:
+        """The caller gets no session, but this error. ``has_engine``: there is one, and it is closed next."""
         self._start_error = error
         self.started()
-        if self._thread is None:
+        if not has_engine and id(self) in _alive:
             self._finish(error, None)
+            self.wait_until_told()
 
     # On the reader thread ------------------------------------------------------------------------------------------
 
@@ -318,10 +322,16 @@ class Observation:
         self.playing = tuple(other for other in self.playing if other is not position)
         self._changed.tell()
 
-    def wait_until_told(self) -> None:
-        """Return once the session's end was told, or after ``HOOK_SECONDS``. For a session that has ended."""
-        if self.mine and not self._told.wait(HOOK_SECONDS):
-            logger.warning("a hook has not returned within %s s; the session is closed all the same", HOOK_SECONDS)
+    def wait_until_told(self, deadline: Optional[Deadline] = None) -> None:
+        """Return once the session's end was told, or at the deadline (None: ``HOOK_SECONDS``). It has ended."""
+        deadline = deadline or Deadline(HOOK_SECONDS)
+        if self.mine and not deadline.wait(self._told.wait):
+            logger.warning("a hook has not returned in %s s; the session is closed all the same", deadline.seconds)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this thread is the observer."""
+        return self._observer == threading.get_ident()
 
     @property
     def told(self) -> bool:
@@ -337,21 +347,23 @@ class Observation:
         self._changed.tell()
 
     def _finish(self, error: Optional[BaseException], close_info: Optional[CloseInfo]) -> None:
-        """Of several calls the first counts. Without an observer all is told here."""
+        """Of several calls the first counts."""
         if not self.mine:
             return
         with self._lock:
-            first = self._end is None
             self._end = self._end or (error, close_info, time.monotonic())
-        if not first:
-            return
+            is_observed = self._observer is not None
         self._changed.tell()
-        if self._thread is None:
-            self._observe()
+        if not is_observed:
+            apart(self.within(self._observe), "realtime-sync-observer")
 
     # The observer ----------------------------------------------------------------------------------------------------
 
     def _observe(self) -> None:
+        with self._lock:
+            is_observed, self._observer = self._observer is not None, self._observer or threading.get_ident()
+        if is_observed:
+            return
         try:
             while self._notes or self._goes_on:
                 self._changed.wait_for(self._has_news, Deadline(None), lambda: self.scribe.seconds_until_due)
@@ -420,7 +432,7 @@ class Observation:
             self._calls[call.number] = call
         call.began = self.now()
         try:
-            return entered(self._registered.tell(call.event(CallBegins, call.began)))
+            return enter(self._registered.tell(call.event(CallBegins, call.began)), [])
         finally:
             call.begun = True
             self._changed.tell()
@@ -501,17 +513,18 @@ class ObservedCall:
 # Context managers of hooks -------------------------------------------------------------------------------------------
 
 
-def entered(managers: Sequence[AbstractContextManager[object]]) -> list[AbstractContextManager[object]]:
-    """Enter them; returns those that could be."""
-    done = []
+def enter(
+    managers: Sequence[AbstractContextManager[object]], entered: list[AbstractContextManager[object]]
+) -> list[AbstractContextManager[object]]:
+    """Enter them; returns ``entered``, with those that could be, at each moment."""
     for manager in managers:
+        entered.append(manager)
         try:
             manager.__enter__()
         except (Exception, SystemExit) as error:
+            entered.pop()
             tell_of_failure(type(manager), error)
-        else:
-            done.append(manager)
-    return done
+    return entered
 
 
 def leave(managers: Sequence[AbstractContextManager[object]], how: _ExcInfo) -> None:
@@ -539,8 +552,8 @@ def _end_at_exit() -> None:
 def _end_all() -> None:
     alive, deadline = list(_alive.values()), Deadline(_EXIT_SECONDS)
     for observation in alive:
-        observation._finish(None, None)
         observation.started()
+        observation._finish(None, None)
     for observation in alive:
         if observation.mine:
             deadline.wait(observation._told.wait)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Callable, Optional, Protocol, TypeVar
 
 import realtime_sync.errors as errors
@@ -63,11 +63,12 @@ class Chain:
         told = ("" if state == "closed" else f" [{state}]" for state in states)
         return ", then ".join(map(str.__add__, (service.name for service in self.services), told))
 
-    def candidates(self, last: Optional[Service] = None) -> Iterator[Service]:
-        """All services, in the order in which they are to be tried now; see ``in_order``."""
+    def candidates(self, last: Optional[Service] = None, without: Collection[Service] = ()) -> Iterator[Service]:
+        """The services but those ``without``, in the order in which they are to be tried now; see ``in_order``."""
         circuits = [service.circuit for service in self.services]
         number = None if last is None else self.services.index(last)
-        return (self.services[number] for number in in_order(circuits, number))
+        order = in_order(circuits, number, [*map(self.services.index, without)])
+        return (self.services[number] for number in order)
 
     def start_conversation(
         self, start_at: Callable[[Service, Optional[Ways]], Start], provisions: Provisions

@@ -142,16 +142,15 @@ class FallbackSearch:
 
     def _next(self) -> Optional[Service]:
         """The next service of this round; None if none is left."""
-        now = time.monotonic()
-        ready = (service for service in self._round if self._waits.get(service, 0.0) <= now)
-        return next((service for service in ready if service not in self._out), None)
+        return next(self._round, None)
 
     def _next_round(self) -> Service:
         """The first service of a new round; if all are to be left alone, the one that is so for the shortest time."""
-        self._round = self._ways.chain.candidates(self._last)
+        services, now = self._ways.chain.services, time.monotonic()
+        waiting = [service for service, until in self._waits.items() if until > now]
+        self._round = self._ways.chain.candidates(self._last, {*self._out, *waiting})
         service = self._next()
         if service is None:
-            services = self._ways.chain.services
             left = [service for service in services if service not in self._out] or services
             service = min(left, key=lambda service: self._waits.get(service, 0.0))
         return service

@@ -86,6 +86,8 @@ class LiveStart:
         try:
             beside = self.door.endswith("/attach")
             observation = observed(self.endpoint, "live", self._scribe, model=self.options.model or None, beside=beside)
+            if observation is not None:
+                observation.begin()
             writer = self.provisions.writer()
             first = functools.partial(connect(self.door), retries=retries)
             engine = self.open_sessions.connected(first, functools.partial(self._engine, writer, observation))

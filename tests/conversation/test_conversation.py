@@ -319,6 +319,13 @@ def test_cost_is_none_where_the_model_or_a_usage_is_not_told() -> None:
     assert told([session()]).cost() == 0.0
 
 
+def test_what_was_used_before_the_model_was_told_costs_what_that_model_costs() -> None:
+    known = told([session(), response("done", usage=USAGE)]).cost()
+    late = told([response("done", usage=USAGE), session()])
+    assert known
+    assert (late.cost(), late.cost_note()) == (known, None)
+
+
 def test_responses_without_an_id_are_responses() -> None:
     updates = [response("created", None), response("done", None, usage=USAGE), response("done", None, usage=USAGE)]
     assert told(updates).usage.responses == len(told(updates).responses) == 2

@@ -213,6 +213,7 @@ def test_services_are_tried_in_their_order_and_those_left_alone_at_last() -> Non
     order.close()
     assert list(in_order(circuits)) == [0, 2, 1]
     assert list(in_order(circuits, last=0)) == [2, 0, 1]
+    assert list(in_order(circuits, last=0, without=[2])) == [0, 1]
 
 
 # The verdicts --------------------------------------------------------------------------------------------------------

@@ -377,6 +377,23 @@ def test_a_verdict_of_one_service_leaves_the_others_to_be_tried_with_patience(pl
     assert (plain.servers["openai"]._refused, plain.servers["azure"]._refused) == (1, 3)
 
 
+def test_a_search_that_has_no_use_for_a_service_holds_nobody_up_who_has(plain: Town) -> None:
+    clock = Clock()
+    client = plain.combined("openai", "azure", clock=clock, failures=100)
+    session = plain.session(client, reconnect=QUICKLY)
+    openai, azure = plain.servers["openai"], plain.servers["azure"]
+    openai.faults, azure.faults = Faults(refuse=Refusal(401)), DOWN
+    drop(plain, "openai")
+    until(lambda: azure._refused > 1)
+    clock.now += 31  # the first service may be tried again, and this session does not try it
+    refused = azure._refused
+    until(lambda: azure._refused > refused + 2)
+    assert client._chain is not None
+    assert client._chain.services[0].circuit.admits()
+    azure.faults = Faults()
+    assert session.ask("one").completed
+
+
 def test_a_service_that_asks_for_patience_holds_no_other_up(plain: Town) -> None:
     session = surviving(plain, "openai", "azure")
     session.ask("one")
