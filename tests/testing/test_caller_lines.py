@@ -35,6 +35,7 @@ from realtime_sync.testing import (
     TelephoneLine,
 )
 from realtime_sync.voice import MediaStream
+from realtime_sync.web.browser_voice import BrowserVoice
 
 AUDIO = Path(__file__).parents[2] / "examples" / "audio"
 HELLO, TREE = AUDIO / "hello.wav", AUDIO / "what_is_the_tallest_tree.wav"
@@ -209,3 +210,17 @@ def test_a_page_tells_what_it_has_played_and_where_it_was_stopped() -> None:
     assert report.utterances[0].items == ["item_1", "item_2"]
     # What it says was played is what was heard, give or take the quiet edges of the sound.
     assert report.utterances[0].seconds == pytest.approx(0.65 + stopped["samples"] / 24_000, abs=0.05)
+
+
+def test_a_page_tells_the_last_sample_that_it_has_played_too() -> None:
+    def play(socket: Any) -> None:
+        page = BrowserVoice(socket.send)
+        page.say("ready")
+        page.speaker.write("item_1", 0, speak("a") + bytes(2 * 13))  # no whole millisecond
+        while page.speaker.playing:
+            page.receive(socket.receive(10))
+        page.close()
+
+    with serving(play) as url:
+        caller = SimulatedCaller([AwaitHangUp(5)], server=RealtimeServer(), pace=PACE)
+        assert caller.call(BrowserLine(url)).ended_by == "application"
