@@ -300,7 +300,7 @@ def test_a_live_session_hears_the_caller_and_is_heard(plain: House) -> None:
         phone.say(QUESTION)
         twin = plain.server.live_sessions[-1]
         until(lambda: "".join(words).strip() == "Good morning to you all.", 20)
-        until(lambda: loudness(phone) >= 0.95 * loudness_of(twin), 20, "the model's voice was not played")
+        until(lambda: loudness(phone) >= 0.8 * loudness_of(twin), 20, "the model's voice was not played")
         assert QUESTION.strip(b"\xff")[:800] in appended(twin)
     until(lambda: twin.close_code is not None, 10)
 
@@ -367,6 +367,8 @@ def test_messages_may_be_fed_where_no_socket_can_be_read(call: MediaStream, sock
     assert position.ms == 100
     call.feed(line.stopped())
     assert call.ended
+    with pytest.raises(AudioDeviceError, match="gone"):
+        call.speaker.write("item", 0, b"\x42" * 800)
     assert list(call.microphone) == said
     call.feed(line.media(said[0]))
     call.feed(line.started())
@@ -389,7 +391,7 @@ def test_messages_may_be_fed_where_no_socket_can_be_read(call: MediaStream, sock
         '{"event": 7}',
         '{"event": "media"}',
         '{"event": "media", "media": []}',
-        '{"event": "media", "media": {"payload": "?", "timestamp": "x"}}',
+        '{"event": "media", "media": {"payload": "AAAA?", "timestamp": "x"}}',
         '{"event": "media", "media": {"payload": 7}}',
         '{"event": "media", "media": {"payload": "", "timestamp": Infinity}}',
         '{"event": "media", "media": {"payload": "", "timestamp": 1' + "0" * 400 + "}}",
@@ -480,6 +482,32 @@ def test_a_start_that_comes_while_the_call_is_closed_leaves_no_thread(
     with pytest.raises(AudioDeviceError):
         call.speaker.write("item", 0, b"\x42" * 320)
     assert list(call.microphone) == []
+
+
+def test_sound_is_sent_three_seconds_ahead_and_no_more(call: MediaStream, socket: Socket) -> None:
+    began = time.monotonic()
+    call.speaker.write("item", 0, b"\x42" * 80_000)
+    until(lambda: len(socket.sent) >= 2 * 3 * 25)
+    call.speaker.close()
+    until(lambda: socket.sent[-1]["event"] == "clear")
+    pieces = sum(each["event"] == "media" for each in socket.sent)
+    assert pieces <= (3 + time.monotonic() - began) * 25 + 2
+
+
+def test_a_socket_that_wakes_nobody_when_it_is_closed_keeps_no_thread(socket: Socket) -> None:
+    line = PhoneLine()
+    messages = [line.connected(), line.started()]
+
+    def receive(timeout: Optional[float] = None) -> Optional[str]:
+        if messages:
+            return messages.pop(0)
+        threading.Event().wait(timeout)
+        return None
+
+    with MediaStream(socket.send, receive) as call:
+        time.sleep(1.1)  # one that was silent for a moment has not ended
+        assert not call.ended
+    until(lambda: not client_threads(), 5)
 
 
 def test_a_caller_whom_nobody_listens_to_is_hung_up_on(call: MediaStream) -> None:
