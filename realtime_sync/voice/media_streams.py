@@ -77,7 +77,8 @@ class MediaStream:
     Args:
         send: Sends a text message to the provider; may wait. It is called by one thread.
         receive: Waits for a message, and returns it; None is the end, as is whatever it raises. If it takes a
-            ``timeout`` (flask-sock's does), it is called with one, and None is no end. None: ``feed`` is told.
+            ``timeout`` (flask-sock's does), it is called with one, and None and TimeoutError are no end. None: ``feed``
+            is told.
         start_seconds: How long ``with`` waits for the call's start.
     """
 
@@ -265,7 +266,12 @@ class MediaStream:
     def _next_message(self) -> Union[str, bytes, None]:
         assert self._receive is not None
         # A socket that was closed may wake nobody who waits for it; flask-sock's is one.
-        return self._receive(timeout=_LOOK_SECONDS) if self._times_out else self._receive()
+        if not self._times_out:
+            return self._receive()
+        try:
+            return self._receive(timeout=_LOOK_SECONDS)
+        except TimeoutError:  # as websockets' recv tells of it
+            return None
 
     def _read(self) -> None:
         last = time.monotonic()

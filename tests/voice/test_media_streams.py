@@ -510,6 +510,21 @@ def test_a_socket_that_wakes_nobody_when_it_is_closed_keeps_no_thread(socket: So
     until(lambda: not client_threads(), 5)
 
 
+def test_a_reader_that_raises_when_nothing_comes_in_time_is_asked_again(socket: Socket) -> None:
+    line = PhoneLine()
+    messages: list[Any] = [TimeoutError(), line.connected(), line.started(), TimeoutError(), line.media(b"a"), "", None]
+
+    def receive(timeout: Optional[float] = None) -> str:
+        message = messages.pop(0)
+        if isinstance(message, str):
+            return message
+        raise message or ConnectionError("it is over")
+
+    with MediaStream(socket.send, receive) as call:
+        assert list(call.microphone) == [b"a"]
+        assert messages == []
+
+
 def test_a_caller_whom_nobody_listens_to_is_hung_up_on(call: MediaStream) -> None:
     line = PhoneLine()
     for _ in range(100 * 60):
