@@ -105,7 +105,7 @@ def answered(
     assert bridge.problems == []
 
 
-@pytest.mark.parametrize("provider", ["twilio", "telnyx"])
+@pytest.mark.parametrize("provider", ["twilio", pytest.param("telnyx", marks=pytest.mark.slow)])
 def test_a_question_is_heard_and_its_answer_played_to_the_last_sample(plain: House, provider: Provider) -> None:
     plain.serve(responder=lambda turn: Reply("Good morning to you."))
     with answered(plain) as (bridge, call_up):
@@ -157,7 +157,7 @@ def interrupt_after(seconds: float, phone: Phone, told: list[Interruption]) -> f
     ("late", "buffer_seconds"),
     [
         pytest.param(punctual, 0.0, marks=pytest.mark.slow),
-        (jittery, 0.15),
+        pytest.param(jittery, 0.15, marks=pytest.mark.slow),
         pytest.param(lambda rng: 0.5, 0.1, marks=pytest.mark.slow),
         pytest.param(lambda rng: rng.choice([0.02] * 20 + [0.4]), 0.06, marks=pytest.mark.slow),
     ],
