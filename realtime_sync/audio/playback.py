@@ -76,6 +76,12 @@ class PlaybackPosition:
         with self._lock:
             return None if self._current is None else self._at(self._current)
 
+    @property
+    def _exact(self) -> Optional[tuple[str, int, int]]:
+        """As ``current``, in samples: the item, its part, and how many of this were played."""
+        with self._lock:
+            return None if self._current is None else (*self._current, round(self._samples[self._current][0]))
+
     def of_item(self, item_id: str, content_index: int = 0) -> Optional[Played]:
         """What was played of this item; None if nothing was, or many other items followed it."""
         with self._lock:

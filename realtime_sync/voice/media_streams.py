@@ -77,7 +77,8 @@ class MediaStream:
     Args:
         send: Sends a text message to the provider; may wait. It is called by one thread.
         receive: Waits for a message, and returns it; None is the end, as is whatever it raises. If it takes a
-            ``timeout`` (flask-sock's does), it is called with one, and None is no end. None: ``feed`` is told.
+            ``timeout`` (flask-sock's does), it is called with one, and None and TimeoutError are no end. None: ``feed``
+            is told.
         start_seconds: How long ``with`` waits for the call's start.
     """
 
@@ -199,8 +200,8 @@ class MediaStream:
             self._hear(told)
         elif event == "mark":
             self._player.mark_is_back(mark_name(told))
-        elif event == "dtmf":
-            self._press(digit(told))
+        elif event == "dtmf" and (key := digit(told)):
+            self._press(key)
 
     def _begin(self, told: Any) -> None:
         try:
@@ -216,6 +217,8 @@ class MediaStream:
         self._microphone = _PhoneMicrophone(start.format, name="telephone")
         self._speaker, self._player, self._start = speaker, player, start
         self._begun.set()
+        if self.ended:  # it was closed meanwhile, by a thread that has not seen what was made here
+            self.close()
 
     def _hear(self, told: Any) -> None:
         assert self._player is not None
@@ -238,14 +241,20 @@ class MediaStream:
             self._tell_digit(on_dtmf, key)
 
     def _tell_digits(self, on_dtmf: Optional[Callable[[str], object]]) -> None:
-        """From now on this wants to know which keys are pressed."""
+        """From now on this wants to know which keys are pressed; first it is told those from before."""
+        while (keys := self._take_digits(on_dtmf)) and on_dtmf is not None:
+            for key in keys:
+                self._tell_digit(on_dtmf, key)
+
+    def _take_digits(self, on_dtmf: Optional[Callable[[str], object]]) -> list[str]:
+        """The keys that wait. Keys that come while these are told wait, too, so that all are told in their order."""
         with self._lock:
-            self._on_dtmf = on_dtmf
-            digits = [] if on_dtmf is None else self._digits
-            self._digits = self._digits if on_dtmf is None else []
-        for key in digits:
-            assert on_dtmf is not None
-            self._tell_digit(on_dtmf, key)
+            keys = [] if on_dtmf is None else self._digits
+            if not keys:
+                self._on_dtmf = on_dtmf
+                return []
+            self._digits = []
+            return keys
 
     def _tell_digit(self, on_dtmf: Callable[[str], object], key: str) -> None:
         try:
@@ -257,7 +266,12 @@ class MediaStream:
     def _next_message(self) -> Union[str, bytes, None]:
         assert self._receive is not None
         # A socket that was closed may wake nobody who waits for it; flask-sock's is one.
-        return self._receive(timeout=_LOOK_SECONDS) if self._times_out else self._receive()
+        if not self._times_out:
+            return self._receive()
+        try:
+            return self._receive(timeout=_LOOK_SECONDS)
+        except TimeoutError:  # as websockets' recv tells of it
+            return None
 
     def _read(self) -> None:
         last = time.monotonic()

@@ -93,11 +93,13 @@ class BrowserVoice:
             NoMoreThreadsError: No thread can be started.
         """
         check_function("on_message", on_message)
-        self._link = OutgoingLink(send, cut=cut, name=name)
+        check_function("cut", cut)
+        self._over = Flag()
+        self._cut = cut
         self._on_message = on_message
         self.microphone = RemoteMicrophone(name=name)
+        self._link = OutgoingLink(send, cut=self._gone, name=name)
         self.speaker = RemoteSpeaker(_Player(self._link), name=name)
-        self._over = Flag()
         self._interrupting = threading.Lock()  # held while an interruption is under way
         self._session: Optional[RealtimeConversationSession] = None
 
@@ -179,6 +181,12 @@ class BrowserVoice:
         """End it, and send what is left; waits two seconds at most. Idempotent, from any thread."""
         self.end()
         self._link.close()
+
+    def _gone(self) -> None:
+        """The browser takes nothing any more."""
+        self.end()
+        if self._cut is not None:
+            self._cut()
 
     def _heard(self, told: dict[str, Any], cleared: object = 0) -> None:
         self.speaker.heard(told.get("item_id"), told.get("content_index"), told.get("samples"), cleared=cleared)

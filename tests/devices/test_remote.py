@@ -438,6 +438,15 @@ def test_only_so_much_sound_waits_to_be_taken() -> None:
 
 
 @pytest.mark.parametrize("how", ["end", "stop"])
+def test_the_end_is_told_to_all_who_iterate_and_again(how: str) -> None:
+    microphone = RemoteMicrophone()
+    listening = [Running(lambda: list(microphone)) for _ in range(2)]
+    getattr(microphone, how)()
+    assert [each.result() for each in listening] == [[], []]
+    assert list(microphone) == []
+
+
+@pytest.mark.parametrize("how", ["end", "stop"])
 def test_what_comes_too_late_is_not_kept(how: str) -> None:
     microphone = RemoteMicrophone(keep_seconds=0.1)
     getattr(microphone, how)()

@@ -70,6 +70,27 @@ def test_words_are_found_however_they_are_written(report: CallReport) -> None:
     assert failure(report.assert_not_said, "paris") == "The application said 'paris'."
 
 
+def test_words_that_nobody_knows_prove_nothing(report: CallReport) -> None:
+    for each in report.utterances:
+        each.words = ""
+    told = "Nobody can tell what the application said: give the caller server=, or ears=."
+    assert failure(report.assert_not_said, "Paris") == told
+    assert failure(report.assert_said, "Paris") == told
+    report.utterances.clear()
+    report.assert_not_said("Paris")  # nothing was said at all
+    assert failure(report.assert_said, "Paris") == "The application did not say 'Paris'."
+
+
+def test_what_cannot_be_said_is_not_asked_about(report: CallReport) -> None:
+    report.utterances.clear()
+    for ask in (report.said, report.assert_said, report.assert_not_said):
+        for nothing in ("", " ", "?!"):
+            with pytest.raises(InvalidInputError, match="a letter or digit"):
+                ask(nothing)
+        with pytest.raises(InvalidInputError, match="'caller' or 'application'"):
+            ask("Paris", who="model")
+
+
 def test_tools_are_found_by_name_and_arguments(report: CallReport) -> None:
     assert report.tool("get_weather").arguments == {"city": "Rome", "days": 1}
     report.assert_tool("get_weather")

@@ -16,8 +16,8 @@ from flask_sock import Sock
 from simple_websocket import ConnectionClosed
 from werkzeug.serving import make_server
 
-from realtime_sync import ConversationSessionOptions, OpenAIClient, TurnDetectionOptions
-from realtime_sync.server import RealtimeServer
+from realtime_sync import ConversationSessionOptions, OpenAIClient, TurnDetectionOptions, function_tool
+from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from realtime_sync.server.audio_formats import from_pcm
 from realtime_sync.server.speech import recorded_speech
 from realtime_sync.server.voice import narrow, speak
@@ -35,6 +35,7 @@ from realtime_sync.testing import (
     TelephoneLine,
 )
 from realtime_sync.voice import MediaStream
+from realtime_sync.web.browser_voice import BrowserVoice
 
 AUDIO = Path(__file__).parents[2] / "examples" / "audio"
 HELLO, TREE = AUDIO / "hello.wav", AUDIO / "what_is_the_tallest_tree.wav"
@@ -157,6 +158,41 @@ def test_a_call_through_a_media_stream_is_understood_and_interrupted() -> None:
     assert keys == ["1"]
 
 
+def test_what_was_said_and_done_in_other_calls_is_not_reported() -> None:
+    calls: list[MediaStream] = []
+
+    def answer(turn: Turn) -> Reply:
+        number = len(calls)
+        if turn.last is None and number == 1:
+            return Reply(function_calls=[FunctionCall("look_up", {})])
+        return Reply(f"This is answer {number}.", audio=speak("a" * 5))
+
+    @function_tool
+    def look_up() -> str:
+        """Looks up."""
+        return "found"
+
+    options = ConversationSessionOptions(
+        input_audio_format="g711_ulaw", output_audio_format="g711_ulaw", tools=[look_up]
+    )
+
+    def hold(socket: Any) -> None:
+        with MediaStream(socket.send, socket.receive) as call, client.start_conversation_session(options) as session:
+            calls.append(call)
+            call.talk(session, greet=session.start_response)
+
+    with RealtimeServer(responder=answer) as server, serving(hold) as url:
+        model = OpenAIClient("any-key", endpoint=server.url, proxy=False)
+        client = model.get_realtime_conversation_client("gpt-realtime-2.1")
+        callers = [SimulatedCaller([AwaitAnswer()], server=server, pace=PACE) for _ in range(2)]
+        reports = [caller.call(TelephoneLine(url)) for caller in callers]
+    assert [[each.words for each in report.utterances] for report in reports] == [
+        ["This is answer 1."],
+        ["This is answer 2."],
+    ]
+    assert [[run.name for run in report.tools] for report in reports] == [["look_up"], []]
+
+
 def test_a_page_that_is_told_that_the_conversation_has_failed_was_hung_up() -> None:
     def fail(socket: Any) -> None:
         socket.send(json.dumps({"type": "ready"}))
@@ -222,3 +258,17 @@ def test_a_page_tells_what_it_has_played_and_where_it_was_stopped() -> None:
     assert report.utterances[0].items == ["item_1", "item_2"]
     # What it says was played is what was heard, give or take the quiet edges of the sound.
     assert report.utterances[0].seconds == pytest.approx(0.65 + stopped["samples"] / 24_000, abs=0.05)
+
+
+def test_a_page_tells_the_last_sample_that_it_has_played_too() -> None:
+    def play(socket: Any) -> None:
+        page = BrowserVoice(socket.send)
+        page.say("ready")
+        page.speaker.write("item_1", 0, speak("a") + bytes(2 * 13))  # no whole millisecond
+        while page.speaker.playing:
+            page.receive(socket.receive(10))
+        page.close()
+
+    with serving(play) as url:
+        caller = SimulatedCaller([AwaitHangUp(5)], server=RealtimeServer(), pace=PACE)
+        assert caller.call(BrowserLine(url)).ended_by == "application"

@@ -228,6 +228,25 @@ def test_keys_are_told_also_those_from_before_the_conversation(plain: House) -> 
         assert any("on_dtmf raised ValueError" in str(each.message) for each in caught)
 
 
+def test_keys_are_told_in_their_order_while_those_from_before_are_told(call: MediaStream) -> None:
+    line, keys = PhoneLine(), list[str]()
+
+    def press(key: str) -> None:
+        if key == "1":
+            call.feed(line.pressed("3"))  # as the thread that reads does meanwhile
+        keys.append(key)
+
+    class Session:
+        def talk(self, *devices: object, **options: object) -> None:
+            call.feed(line.pressed("4"))
+
+    for key in ("1", "2"):
+        call.feed(line.pressed(key))
+    call.feed(json.dumps({"event": "dtmf", "dtmf": {}}))
+    call.talk(Session(), on_dtmf=press)
+    assert keys == list("1234")
+
+
 def test_several_calls_at_once_have_each_their_own_session(plain: House) -> None:
     lengths = iter((0.3, 0.5, 0.7))
     plain.serve(responder=lambda turn: Reply("Well.", audio=loud(next(lengths))))
@@ -447,6 +466,24 @@ def test_what_waits_for_a_slow_network_is_not_sent_behind_an_interruption() -> N
         until(lambda: sent == ["media", "mark", "clear"])
 
 
+def test_a_start_that_comes_while_the_call_is_closed_leaves_no_thread(
+    socket: Socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = MediaStream(socket.send)
+    begin = call._begin
+
+    def begin_late(told: Any) -> None:
+        call.close()  # on another thread
+        begin(told)
+
+    monkeypatch.setattr(call, "_begin", begin_late)
+    call.feed(PhoneLine().started())
+    until(lambda: not client_threads(), 20)
+    with pytest.raises(AudioDeviceError):
+        call.speaker.write("item", 0, b"\x42" * 320)
+    assert list(call.microphone) == []
+
+
 def test_sound_is_sent_three_seconds_ahead_and_no_more(call: MediaStream, socket: Socket) -> None:
     began = time.monotonic()
     call.speaker.write("item", 0, b"\x42" * 80_000)
@@ -471,6 +508,21 @@ def test_a_socket_that_wakes_nobody_when_it_is_closed_keeps_no_thread(socket: So
         time.sleep(1.1)  # one that was silent for a moment has not ended
         assert not call.ended
     until(lambda: not client_threads(), 5)
+
+
+def test_a_reader_that_raises_when_nothing_comes_in_time_is_asked_again(socket: Socket) -> None:
+    line = PhoneLine()
+    messages: list[Any] = [TimeoutError(), line.connected(), line.started(), TimeoutError(), line.media(b"a"), "", None]
+
+    def receive(timeout: Optional[float] = None) -> str:
+        message = messages.pop(0)
+        if isinstance(message, str):
+            return message
+        raise message or ConnectionError("it is over")
+
+    with MediaStream(socket.send, receive) as call:
+        assert list(call.microphone) == [b"a"]
+        assert messages == []
 
 
 def test_a_caller_whom_nobody_listens_to_is_hung_up_on(call: MediaStream) -> None:

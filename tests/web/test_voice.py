@@ -101,6 +101,17 @@ def test_a_page_that_closes_while_it_is_spoken_to_is_no_error() -> None:
     page.close()
 
 
+def test_a_page_to_which_nothing_can_be_sent_is_talked_to_no_more(plain: House) -> None:
+    def send(message: str | bytes) -> None:
+        raise OSError("the connection is broken")
+
+    session = plain.open()
+    page = BrowserVoice(send)  # and nobody reads it, or notices
+    talking = Running(lambda: page.talk(session))
+    assert talking.result() is None
+    page.close()
+
+
 def test_a_stop_overtakes_the_sound_that_waits_for_a_slow_network(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[str | bytes] = []
     sending, go_on = threading.Event(), threading.Event()

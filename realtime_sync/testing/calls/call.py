@@ -60,6 +60,7 @@ class CallerMicrophone:
 
     def start(self) -> None:
         """Make ready what is to be said, which may take a moment the first time."""
+        self._call.begin()
         self._call.prepare()
 
     def stop(self) -> None:
@@ -161,7 +162,7 @@ class CallInProgress:
         self._ears = ears
         self._pace, self._timeout = pace, timeout
         self._tick_samples = round(TICK * format.rate)
-        self._began = self._done = False
+        self._begun = self._began = self._done = False
         self._step: object = None
         self._speaking: Optional[CallUtterance] = None
         self._caller_ended: Optional[float] = None
@@ -169,6 +170,13 @@ class CallInProgress:
         self._worded: set[str] = set()  # items whose words are an utterance's
 
     # For the devices --------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The call begins, or has begun."""
+        if not self._begun:
+            self._begun = True
+            if self.record is not None:
+                self.record.begin()
 
     def prepare(self) -> None:
         """Make what the script is known to say."""
@@ -380,7 +388,7 @@ class CallInProgress:
             parts = [record.words_of(item, self._seconds_of(item)) for item in known if self._is_new(item)]
             return " ".join(filter(None, parts))
         before = self.ear.heard[: self.ear.heard.index(heard)]
-        items = record.items_between(before[-1].ended if before else -2.0, heard.ended)
+        items = record.items_between(before[-1].ended if before else -TICK, heard.ended)
         cut = any(said.interrupts and heard.began < said.began < heard.ended for said in self.said)
         cut = cut or self.now - heard.ended < _BREATH  # the call was over before it was
         seconds = heard.seconds if cut else None

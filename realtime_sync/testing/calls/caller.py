@@ -35,7 +35,8 @@ class SimulatedCaller:
             ``HangUp``, ``AwaitHangUp``), where a bare text, or the ``Path`` of a recording, is said and its answer
             awaited. Or a function that is told what the application has said (first ``""``), and returns what to do
             next: a step, a text, a list of them, or None to hang up. The script's end hangs up.
-        server: The embedded server behind the application, which knows what it said and which tools ran.
+        server: The embedded server behind the application, which knows what it said and which tools ran. Calls at the
+            same time need a server each: nobody knows whose a session is.
         voice: Any voice's name; voices differ in pitch. Texts need the extra ``voice``; recordings do not.
         synthesizer: Speaks in place of that extra.
         ears: Recognises what reaches the caller's ear, and so tests the sound, too: ``WhisperRecognizer()``. None: the
@@ -106,6 +107,7 @@ class SimulatedCaller:
         if format != self._call.format:
             self._call = self._new_call(format)
         call = self._call
+        call.begin()
         call.has_keys = bool(getattr(line, "has_keys", False))
         try:
             line(call.microphone, call.speaker)

@@ -170,11 +170,10 @@ class _Page:
             self._say_position("played")
 
     def _say_position(self, kind: str, number: Optional[int] = None) -> None:
-        played = self._speaker.position.current
+        played = self._speaker.position._exact  # whole milliseconds would leave out the last samples
         told: dict[str, object] = {} if number is None else {"number": number}
         if played is not None:
-            samples = played.ms * PCM.rate // 1000
-            told.update(item_id=played.item_id, content_index=played.content_index, samples=samples)
+            told.update(zip(("item_id", "content_index", "samples"), played, strict=True))
         self._wire.say(type=kind, **told)
 
 

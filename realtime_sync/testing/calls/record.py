@@ -13,6 +13,8 @@ from realtime_sync.server.audio_formats import BYTES_PER_MS
 from realtime_sync.server.served import ServedSession
 from realtime_sync.server.wire import Json
 
+_BEFORE = -1.0  # when it happened, of what came before the call
+
 
 @attrs.define
 class ToolRun:
@@ -60,8 +62,14 @@ class ServerRecord:
         self.tools: list[ToolRun] = []
         self._items: dict[str, _SaidItem] = {}
         self._answering: set[str] = set()  # ids of responses that have begun and are not done
-        self.look(-1.0)
-        self.tools.clear()  # of other calls
+        self.begin()
+
+    def begin(self) -> None:
+        """A call begins: what is known so far belongs to others. Items are still found by their ids."""
+        self.look(_BEFORE)
+        self.tools.clear()
+        for item in self._items.values():
+            item.at = _BEFORE
 
     def look(self, now: float) -> None:
         """Take over what is new; ``now`` is when it happened."""

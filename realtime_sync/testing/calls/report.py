@@ -12,6 +12,7 @@ import attrs
 
 from realtime_sync.audio import g711
 from realtime_sync.checks import check_path
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.testing.calls.ear import CallUtterance
 from realtime_sync.testing.calls.record import ToolRun
 from realtime_sync.words import cut
@@ -22,6 +23,7 @@ _ENDS = {
     "failure": "it failed",
     "": "it goes on",
 }
+_SIDES = ("caller", "application")
 _LONGEST_RESULT = 300  # characters
 
 
@@ -70,21 +72,38 @@ class CallReport:
         return [each for each in self.utterances if each.interrupts]
 
     def said(self, words: str, *, who: str = "application") -> bool:
-        """Whether these words were said, however they are written: capitals, blanks and signs do not count."""
-        told = " ".join(each.words for each in self.utterances if each.who == who)
-        return f" {_bare(words)} " in f" {_bare(told)} "
+        """Whether these words were said, however they are written: capitals, blanks and signs do not count.
+
+        Raises:
+            InvalidInputError: These are no words, or ``who`` is neither ``"caller"`` nor ``"application"``.
+        """
+        if not _bare(words):
+            raise InvalidInputError(f"words must have a letter or digit, so that they can be said, not {words!r}")
+        if who not in _SIDES:
+            raise InvalidInputError(f"who must be 'caller' or 'application', not {who!r:.60}")
+        return f" {_bare(words)} " in f" {_bare(self._words(who))} "
 
     def assert_said(self, words: str, *, who: str = "application") -> None:
-        """Raise AssertionError unless these words were said."""
+        """Raise AssertionError unless these words were said. Otherwise as ``said``."""
         __tracebackhide__ = True
         if not self.said(words, who=who):
+            self._check_known(who)
             raise self._wrong(f"The {who} did not say {words!r}.")
 
     def assert_not_said(self, words: str, *, who: str = "application") -> None:
-        """Raise AssertionError if these words were said."""
+        """Raise AssertionError if these words were said, or if nobody can tell. Otherwise as ``said``."""
         __tracebackhide__ = True
         if self.said(words, who=who):
             raise self._wrong(f"The {who} said {words!r}.")
+        self._check_known(who)
+
+    def _words(self, who: str) -> str:
+        return " ".join(each.words for each in self.utterances if each.who == who)
+
+    def _check_known(self, who: str) -> None:
+        __tracebackhide__ = True
+        if any(each.who == who for each in self.utterances) and not self._words(who).strip():
+            raise self._wrong(f"Nobody can tell what the {who} said: give the caller server=, or ears=.")
 
     # Tools --------------------------------------------------------------------------------------------------------
 
