@@ -45,7 +45,7 @@ SECURITY_HEADERS = {
     # The page's own scripts only; a call by WebRTC is made with the service, through this application.
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
-    # Not "no-referrer": with that, browsers say of a beacon and of a form's POST that they come from nowhere (Origin: null).
+    # Not "no-referrer": with that, a beacon and a form's POST come from nowhere by their own account (Origin: null).
     "Referrer-Policy": "same-origin",
 }
 _INSTRUCTIONS = "You are a friendly assistant. Answer in one or two sentences unless you are asked for more."

@@ -57,9 +57,11 @@ WAYS = pytest.mark.parametrize("serve", [by_flask, by_uvicorn])
 @contextmanager
 def talking(service: web_service.Service, serve: Any = by_flask) -> Iterator[websocket.WebSocket]:
     """A page's WebSocket to the application."""
-    with serve(service) as port:
-        with closing(websocket.create_connection(f"ws://127.0.0.1:{port}/talk", timeout=20)) as page:
-            yield page
+    with (
+        serve(service) as port,
+        closing(websocket.create_connection(f"ws://127.0.0.1:{port}/talk", timeout=20)) as page,
+    ):
+        yield page
 
 
 def hear(page: websocket.WebSocket, kind: str) -> dict[str, Any]:
