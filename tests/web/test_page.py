@@ -120,6 +120,13 @@ def test_the_page_fits_each_window_in_each_state(opened: Opened) -> None:
     page.until(lambda: page.status == "Listening")
     assert page.find("talking").is_displayed()
     check_looks(page, "talking")
+    gate.opened.clear()
+    page.ask("And beside it?")
+    page.until(lambda: page.entries[-1] == ("model", "one ", True))
+    check_looks(page, "talking and answering")
+    assert page.find("talk-label").text != page.find("send").text  # which is all that a narrow window shows of them
+    gate.opened.set()
+    page.until(lambda: page.status == "Listening")
     page.find("talk").click()
     page.until(lambda: page.status == "Ready")
     assert not page.find("talking").is_displayed()
