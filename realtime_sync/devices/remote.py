@@ -118,7 +118,6 @@ class RemoteMicrophone:
         pieces = self._pieces
         while (piece := pieces.get()) is not None and self._taken(pieces, len(piece)):
             yield piece
-        pieces.put(None)  # for whoever iterates besides, or again
 
     def _taken(self, pieces: object, size: int) -> bool:
         """Count a piece as taken; False if it is to be forgotten."""

@@ -190,8 +190,8 @@ class MediaStream:
             self._hear(told)
         elif event == "mark":
             self._player.mark_is_back(mark_name(told))
-        elif event == "dtmf" and (key := digit(told)):
-            self._press(key)
+        elif event == "dtmf":
+            self._press(digit(told))
 
     def _begin(self, told: Any) -> None:
         try:
@@ -207,8 +207,6 @@ class MediaStream:
         self._microphone = _PhoneMicrophone(start.format, name="telephone")
         self._speaker, self._player, self._start = speaker, player, start
         self._begun.set()
-        if self.ended:  # it was closed meanwhile, by a thread that has not seen what was made here
-            self.close()
 
     def _hear(self, told: Any) -> None:
         assert self._player is not None
@@ -231,20 +229,14 @@ class MediaStream:
             self._tell_digit(on_dtmf, key)
 
     def _tell_digits(self, on_dtmf: Optional[Callable[[str], object]]) -> None:
-        """From now on this wants to know which keys are pressed; first it is told those from before."""
-        while (keys := self._take_digits(on_dtmf)) and on_dtmf is not None:
-            for key in keys:
-                self._tell_digit(on_dtmf, key)
-
-    def _take_digits(self, on_dtmf: Optional[Callable[[str], object]]) -> list[str]:
-        """The keys that wait. Keys that come while these are told wait, too, so that all are told in their order."""
+        """From now on this wants to know which keys are pressed."""
         with self._lock:
-            keys = [] if on_dtmf is None else self._digits
-            if not keys:
-                self._on_dtmf = on_dtmf
-                return []
-            self._digits = []
-            return keys
+            self._on_dtmf = on_dtmf
+            digits = [] if on_dtmf is None else self._digits
+            self._digits = self._digits if on_dtmf is None else []
+        for key in digits:
+            assert on_dtmf is not None
+            self._tell_digit(on_dtmf, key)
 
     def _tell_digit(self, on_dtmf: Callable[[str], object], key: str) -> None:
         try:
