@@ -291,4 +291,6 @@ def _item(message: Any) -> ConversationItem:
 def _text(value: object, name: str) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > _MAX_TEXT:
         raise InvalidInputError(f"{name} must be a text of 1 to {_MAX_TEXT} characters")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidInputError(f"{name} has half of a character in it")  # which could not be sent on
     return value

@@ -261,6 +261,21 @@ def test_an_answer_that_a_reload_has_cut_off_can_be_asked_again(opened: Opened) 
     assert opened.told() == [("user", "Count")]
 
 
+def test_a_conversation_goes_on_behind_what_is_too_long_to_be_told_in_whole(opened: Opened) -> None:
+    opened.serve(responder=lambda turn: "Yes.")
+    page = opened.page()
+    kept = [{"who": "you", "text": "So?"}, {"who": "model", "text": "x" * 3999 + "\N{DECIDUOUS TREE} and more"}]
+    page.driver.execute_script(
+        "const kept = JSON.stringify(arguments[0]);"
+        "addEventListener('pagehide', () => sessionStorage.setItem('conversation', kept))",
+        kept,
+    )
+    page.reload()
+    page.ask("And now?")
+    page.until(lambda: page.entries[3:] == [("model", "Yes.", False)])
+    assert opened.told()[1] == ("assistant", "x" * 3999)
+
+
 # --- what goes wrong
 
 
