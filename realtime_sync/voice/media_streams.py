@@ -17,8 +17,8 @@ converted::
 Where messages come by callbacks, as in Django Channels' ``WebsocketConsumer``, give no ``receive``: hand each message
 to ``feed()``, call ``close()`` when the socket has closed, and hold the conversation on a thread of its own.
 
-**What was heard.** Sound is sent in pieces of 40 ms, each with a mark behind it. ``phone_playing.py`` tells what the
-marks say, and where the caller interrupted.
+**What was heard.** Sound is sent in pieces of 40 ms, each with a mark behind it, and three seconds ahead at most.
+``phone_playing.py`` tells what the marks say, and where the caller interrupted.
 
 **Threads.** One sends (``OutgoingLink``), one calls ``receive``, if there is one; the latter ends when that returns, as
 it does when the route's function has returned.
@@ -27,6 +27,7 @@ it does when the route's function has returned.
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import threading
 import time
@@ -51,13 +52,19 @@ logger = logging.getLogger(__name__)
 # Each piece of sound has a mark behind it. No provider takes less than 20 ms.
 _PIECE_SECONDS = 0.04
 _LEAST_SECONDS = 0.02
+# So much is sent ahead of what is played, and no more: a clear must not wait behind a minute of sound.
+_MOST_AHEAD_SECONDS = 3.0
 # The marks that answer a clear are awaited so long; the speaker waits somewhat longer for what follows from them.
 _CLEAR_SECONDS = 1.5
 _STOP_SECONDS = 2.0
 _MOST_PARTS = 64
 _MOST_DIGITS = 64
 
-Receive = Callable[[], Union[str, bytes, None]]
+# How often a reader looks whether the call has ended; and after so much silence it has: providers send all the time.
+_LOOK_SECONDS = 1.0
+_SILENT_SECONDS = 20.0
+
+Receive = Callable[..., Union[str, bytes, None]]
 
 
 @reportable
@@ -69,7 +76,8 @@ class MediaStream:
 
     Args:
         send: Sends a text message to the provider; may wait. It is called by one thread.
-        receive: Waits for a message, and returns it; None is the end, as is whatever it raises. None: ``feed`` is told.
+        receive: Waits for a message, and returns it; None is the end, as is whatever it raises. If it takes a
+            ``timeout`` (flask-sock's does), it is called with one, and None is no end. None: ``feed`` is told.
         start_seconds: How long ``with`` waits for the call's start.
     """
 
@@ -81,6 +89,7 @@ class MediaStream:
         check_number("start_seconds", start_seconds, "seconds")
         self._send = send
         self._receive = receive
+        self._times_out = receive is not None and _takes_timeout(receive)
         self._start_seconds = start_seconds
         self._begun, self._over = Flag(), Flag()
         self._start: Optional[StreamStart] = None
@@ -245,11 +254,21 @@ class MediaStream:
             logger.exception("on_dtmf failed")
             warn_once(on_dtmf, error, "on_dtmf", "the call goes on")
 
-    def _read(self) -> None:
+    def _next_message(self) -> Union[str, bytes, None]:
         assert self._receive is not None
+        # A socket that was closed may wake nobody who waits for it; flask-sock's is one.
+        return self._receive(timeout=_LOOK_SECONDS) if self._times_out else self._receive()
+
+    def _read(self) -> None:
+        last = time.monotonic()
         try:
-            while not self.ended and (message := self._receive()) is not None:
-                self.feed(message)
+            while not self.ended:
+                message = self._next_message()
+                if message is not None:
+                    last = time.monotonic()
+                    self.feed(message)
+                elif not self._times_out or time.monotonic() - last > _SILENT_SECONDS:
+                    break
         except Exception as error:  # the application's: its socket has its own errors
             logger.debug("a media stream's socket has ended: %s: %s", type(error).__name__, error)
         self._hang_up()
@@ -301,8 +320,15 @@ class MediaStream:
     def _transmit(self, message: Any) -> None:
         """On the link's thread: what is counted as sent is sent just now."""
         if isinstance(message, _Counted):
+            while message.is_sound and (wait := self._seconds_too_early()) > 0 and not self._over.wait(wait):
+                pass
             message.when_sent(time.monotonic())
         self._send(str(message))
+
+    def _seconds_too_early(self) -> float:
+        """How long sound is still to be held back; a short while at once, because a clear may come meanwhile."""
+        ahead = self._player.ahead() if self._player is not None else 0.0
+        return min(ahead - _MOST_AHEAD_SECONDS, _LEAST_SECONDS)
 
     def __repr__(self) -> str:
         state = "ended" if self.ended else "waiting for its start" if self._start is None else "open"
@@ -313,11 +339,12 @@ class _Counted(str):
     """A message, with what is to be done when it is sent."""
 
     when_sent: Callable[[float], None]
+    is_sound: bool
 
     @classmethod
-    def of(cls, message: str, when_sent: Callable[[float], None]) -> _Counted:
+    def of(cls, message: str, when_sent: Callable[[float], None], *, is_sound: bool) -> _Counted:
         made = cls(message)
-        made.when_sent = when_sent
+        made.when_sent, made.is_sound = when_sent, is_sound
         return made
 
 
@@ -356,7 +383,7 @@ class _TelephonePlayer:
         padding = max(0, self._least - len(samples))
         sent = functools.partial(self._sent, self._mark, part, end, len(samples), padding)
         media = self._wording.media(samples + self._format.silence_sample * padding)
-        self._link.put(_Counted.of(media, sent), self._wording.mark(str(self._mark)), spare=True)
+        self._link.put(_Counted.of(media, sent, is_sound=True), self._wording.mark(str(self._mark)), spare=True)
 
     def _sent(self, mark: int, part: Part, end: int, samples: int, padding: int, now: float) -> None:
         with self._lock:
@@ -365,7 +392,7 @@ class _TelephonePlayer:
     def clear(self, number: int) -> None:
         """See ``RemotePlayer``."""
         self._link.drop()
-        self._link.put(_Counted.of(self._wording.clear(), functools.partial(self._cleared, number)))
+        self._link.put(_Counted.of(self._wording.clear(), functools.partial(self._cleared, number), is_sound=False))
 
     def _cleared(self, number: int, now: float) -> None:
         with self._lock:
@@ -386,6 +413,11 @@ class _TelephonePlayer:
             self._phone_time = max(moment, self._phone_time or 0.0)
             heard = self._playing.overdue(time.monotonic(), _CLEAR_SECONDS)
         self._tell(heard)
+
+    def ahead(self) -> float:
+        """See ``PhonePlaying.ahead``."""
+        with self._lock:
+            return self._playing.ahead(time.monotonic())
 
     def reckoned(self) -> Optional[tuple[Part, int]]:
         """See ``PhonePlaying.reckoned``."""
@@ -441,3 +473,10 @@ class _ReckonedPosition(PlaybackPosition):
         if ms <= (told.ms if told is not None else 0):
             return told
         return Played(*part, ms, told.started if told is not None else time.monotonic())
+
+
+def _takes_timeout(receive: Receive) -> bool:
+    try:
+        return "timeout" in inspect.signature(receive).parameters
+    except (TypeError, ValueError):  # it is made in C, and does not tell
+        return False

@@ -121,6 +121,10 @@ class PhonePlaying:
         piece = _SentPiece(mark, part, part_end, self._end, seconds, padding / self._rate, self._finish)
         self._pieces.append(piece)
 
+    def ahead(self, now: float) -> float:
+        """How many seconds of sound the phone has that it has not played, if the way there takes no time."""
+        return max(0.0, self._finish - now)
+
     def cleared(self, number: int, now: float) -> Optional[Heard]:
         """A clear is sent; what is known of it at once, because nothing is left to be played."""
         if not self._pieces:

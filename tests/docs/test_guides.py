@@ -58,6 +58,6 @@ def test_the_dotnet_names_stand_for_what_the_page_says() -> None:
 
 def test_each_example_has_its_line() -> None:
     folder = ROOT / "examples"
-    told = re.findall(r"`(\w+(?:\.py|/))`", (folder / "README.md").read_text(encoding="utf-8"))
+    told = re.findall(r"`(\w+(?:\.py|\.ini|/))`", (folder / "README.md").read_text(encoding="utf-8"))
     here = [f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir() if path.name[0] not in "_."]
     assert sorted(told) == sorted(set(here) - {"README.md"})

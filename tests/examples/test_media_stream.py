@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import flask_media_stream
 import pytest
 from flask import Flask
 from itsdangerous import URLSafeTimedSerializer
@@ -19,26 +16,13 @@ from itsdangerous import URLSafeTimedSerializer
 from realtime_sync import OpenAIClient
 from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from tests.core.harness import CALM, client_threads, until
+from tests.examples.test_examples import finish
 from tests.voice.phone import Phone, serving
 from tests.voice.phone_line import PhoneLine
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "examples" / "flask_media_stream.py"
 TOKEN = "the account's token"
 URL = "https://example.com"
 CALL = "CA00000000000000000000000000000001"
-
-
-def example() -> Any:
-    spec = importlib.util.spec_from_file_location("flask_media_stream", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-EXAMPLE = example()
 
 
 def clerk(turn: Turn) -> Reply:
@@ -62,12 +46,12 @@ def service() -> Iterator[RealtimeServer]:
 def app(service: RealtimeServer) -> Iterator[Flask]:
     openai = OpenAIClient("sk-a-key", endpoint=service.url, timeouts=CALM)
     with openai.get_realtime_conversation_client("gpt-realtime-2.1") as client:
-        yield EXAMPLE.create_app(client, TOKEN, URL)
+        yield flask_media_stream.create_app(client, TOKEN, URL)
 
 
 def post(app: Flask, token: str = TOKEN, **form: str) -> Any:
     form = {"CallSid": CALL, "From": "+14155550100", **form}
-    signature = EXAMPLE.signed(f"{URL}/voice", form, token)
+    signature = flask_media_stream.signed(f"{URL}/voice", form, token)
     return app.test_client().post("/voice", data=form, headers={"X-Twilio-Signature": signature})
 
 
@@ -85,7 +69,8 @@ def test_a_signature_is_as_twilio_documents_it() -> None:
         "To": "+18005551212",
     }
     assert (
-        EXAMPLE.signed("https://mycompany.com/myapp.php?foo=1&bar=2", form, "12345") == "0/KCTR6DLpKmkAf8muzZqo1nDgQ="
+        flask_media_stream.signed("https://mycompany.com/myapp.php?foo=1&bar=2", form, "12345")
+        == "0/KCTR6DLpKmkAf8muzZqo1nDgQ="
     )
 
 
@@ -142,15 +127,7 @@ def test_a_typed_number_is_looked_up_and_the_call_is_ended_when_all_is_said(
 
 @pytest.mark.slow
 def test_the_example_plays_a_call_without_a_key(tmp_path: Path) -> None:
-    told = subprocess.run(
-        [sys.executable, "-W", "error", str(SCRIPT)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    told = finish("flask_media_stream.py", tmp_path)
     assert told.returncode == 0, told.stdout + told.stderr
     forged, stranger, signed, *_ = told.stdout.splitlines()
     assert (forged, signed) == ("Forged   403", "Signed   200")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import flask_phone
 import pytest
 from flask import Flask
 from werkzeug.serving import make_server
@@ -22,25 +19,12 @@ from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from realtime_sync.web.background import BackgroundSessions
 from realtime_sync.web.webhooks import WebhookVerifier, sign
 from tests.core.harness import CALM, client_threads, until
+from tests.examples.test_examples import finish
 from tests.rest.rest_service import Service, answer
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "examples" / "flask_phone.py"
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGlzIHdlYmhvb2s="
 OTHER = "whsec_c29tZWJvZHkgZWxzZSdzIHNlY3JldA=="
 KEY = "sk-a-key-that-nobody-may-see"
-
-
-def example() -> Any:
-    spec = importlib.util.spec_from_file_location("flask_phone", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-PHONE = example()
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +73,7 @@ def app(client: RealtimeConversationClient, sessions: BackgroundSessions) -> Fla
 
 
 def made_app(client: RealtimeConversationClient, sessions: BackgroundSessions) -> Flask:
-    app: Flask = PHONE.create_app(client, WebhookVerifier(SECRET), sessions)
+    app: Flask = flask_phone.create_app(client, WebhookVerifier(SECRET), sessions)
     return app
 
 
@@ -160,9 +144,9 @@ def test_a_webhook_that_is_posted_over_a_socket_starts_the_call(
     serving.start()
     try:
         call_id = service.place_call()
-        assert PHONE.deliver(web.server_port, OTHER, call_id) == 400
+        assert flask_phone.deliver(web.server_port, OTHER, call_id) == 400
         assert service.call(call_id).state == "incoming"
-        assert PHONE.deliver(web.server_port, SECRET, call_id) == 200
+        assert flask_phone.deliver(web.server_port, SECRET, call_id) == 200
         assert service.call(call_id).state == "active"
     finally:
         web.shutdown()
@@ -294,22 +278,14 @@ def test_other_methods_are_refused(app: Flask) -> None:
 
 def test_without_its_secret_the_application_does_not_begin(client: RealtimeConversationClient) -> None:
     with pytest.raises(ValueError, match="whsec_"):
-        PHONE.create_app(client)
+        flask_phone.create_app(client)
 
 
 # As a user would run it ----------------------------------------------------------------------------------------------
 
 
 def test_the_example_plays_a_call_without_a_key(tmp_path: Path) -> None:
-    told = subprocess.run(
-        [sys.executable, "-W", "error", str(SCRIPT)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    told = finish("flask_phone.py", tmp_path)
     assert told.returncode == 0, told.stdout + told.stderr
     assert told.stdout.splitlines()[0] == "Webhook 400, the call is incoming"
     assert "Order 7 is on its way" in told.stdout

@@ -99,6 +99,16 @@ def with_tool(*tools: Any) -> dict[str, Any]:
 # What is told, where and when -----------------------------------------------------------------------------------------
 
 
+def lose_in_the_middle_of_an_answer(plain: House) -> None:
+    plain.serve(responder=Gate())
+    session = plain.open(start={"options": TEXT})
+    with session.respond("Count!") as response:
+        next(response.text_deltas())
+        plain.live.inject(faults.drop())
+        until(lambda: session.closed)
+        session.close()
+
+
 def test_a_session_its_connection_and_its_answers_are_told_in_order_until_close_returns(
     plain: House, kept: Kept
 ) -> None:
@@ -577,13 +587,7 @@ session.close()
 
 
 def test_an_answer_in_progress_is_lost_with_the_session(plain: House, kept: Kept) -> None:
-    plain.serve(responder=Gate())
-    session = plain.open(start={"options": TEXT})
-    with session.respond("Count!") as response:
-        next(response.text_deltas())
-        plain.live.inject(faults.drop())
-        until(lambda: session.closed)
-        session.close()
+    lose_in_the_middle_of_an_answer(plain)
     answer, ended = kept.only(ResponseEnded), kept.only(SessionEnded)
     assert (answer.status, answer.error) == ("lost", "ConnectionLostError")
     assert answer.first_text is not None

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import trustme
+
+pytest.importorskip("opentelemetry.sdk", reason="needs the extra dev (opentelemetry-sdk)")
 from opentelemetry.trace import StatusCode
 
 from realtime_sync import ConnectionFailedError, LiveSessionOptions, Reconnect, SessionReconnectedUpdate

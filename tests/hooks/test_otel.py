@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("opentelemetry.sdk", reason="needs the extra dev (opentelemetry-sdk)")
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -37,6 +39,7 @@ from realtime_sync.server.voice import speak
 from realtime_sync.voice import FileMicrophone, FileSpeaker
 from tests.core.answers import Gate
 from tests.core.harness import KEY, House, until
+from tests.hooks.test_hooks import lose_in_the_middle_of_an_answer
 
 TEXT = ConversationSessionOptions(content_modalities=["text"])
 QUICKLY = Reconnect(base_delay=0.05, max_delay=0.1, give_up_after=10, renew_before=None)
@@ -370,13 +373,7 @@ def test_a_session_that_cannot_come_back_ends_in_an_error_with_the_attempt(plain
 
 
 def test_a_session_whose_connection_is_lost_ends_in_an_error_and_all_spans_end(plain: House, traces: Traces) -> None:
-    plain.serve(responder=Gate())
-    session = plain.open(start={"options": TEXT})
-    with session.respond("Count!") as response:
-        next(response.text_deltas())
-        plain.live.inject(faults.drop())
-        until(lambda: session.closed)
-    session.close()
+    lose_in_the_middle_of_an_answer(plain)
     whole, answer = traces.only("realtime_session"), traces.only("chat")
     assert whole.attributes["error.type"] == answer.attributes["error.type"] == ConnectionLostError.__name__
     assert whole.end_time >= answer.end_time

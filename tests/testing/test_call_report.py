@@ -114,6 +114,7 @@ def test_its_sound_is_stereo(report: CallReport, tmp_path: Path) -> None:
         report.save_sound(5)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow  # it loads matplotlib
 def test_its_picture_is_drawn(report: CallReport, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra plot")
     report.save_picture(tmp_path / "call.svg")

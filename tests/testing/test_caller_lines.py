@@ -78,6 +78,19 @@ def media(samples: bytes) -> str:
     return json.dumps({"event": "media", "streamSid": "MZ", "media": {"payload": base64.b64encode(samples).decode()}})
 
 
+def test_an_application_that_refuses_the_socket_is_told_of_and_no_service_is_blamed() -> None:
+    def listen(socket: Any) -> None:
+        while True:
+            socket.receive(10)
+
+    with serving(listen) as url:
+        for line in (BrowserLine(f"{url}/of/another"), TelephoneLine(f"{url}/of/another")):
+            with pytest.raises(CallFailed, match=r"refused the WebSocket .*/voice/of/another.* HTTP 404") as caught:
+                SimulatedCaller([HELLO], server=RealtimeServer()).call(line)
+            assert "model" not in str(caught.value)
+        SimulatedCaller([HangUp()], server=RealtimeServer()).call(TelephoneLine(url))
+
+
 def test_a_telephone_answers_marks_when_they_are_heard_and_all_at_a_clear() -> None:
     told: list[dict[str, Any]] = []
 

@@ -105,7 +105,7 @@ def answered(
     assert bridge.problems == []
 
 
-@pytest.mark.parametrize("provider", ["twilio", "telnyx"])
+@pytest.mark.parametrize("provider", ["twilio", pytest.param("telnyx", marks=pytest.mark.slow)])
 def test_a_question_is_heard_and_its_answer_played_to_the_last_sample(plain: House, provider: Provider) -> None:
     plain.serve(responder=lambda turn: Reply("Good morning to you."))
     with answered(plain) as (bridge, call_up):
@@ -157,7 +157,7 @@ def interrupt_after(seconds: float, phone: Phone, told: list[Interruption]) -> f
     ("late", "buffer_seconds"),
     [
         pytest.param(punctual, 0.0, marks=pytest.mark.slow),
-        (jittery, 0.15),
+        pytest.param(jittery, 0.15, marks=pytest.mark.slow),
         pytest.param(lambda rng: 0.5, 0.1, marks=pytest.mark.slow),
         pytest.param(lambda rng: rng.choice([0.02] * 20 + [0.4]), 0.06, marks=pytest.mark.slow),
     ],
@@ -281,7 +281,7 @@ def test_a_live_session_hears_the_caller_and_is_heard(plain: House) -> None:
         phone.say(QUESTION)
         twin = plain.server.live_sessions[-1]
         until(lambda: "".join(words).strip() == "Good morning to you all.", 20)
-        until(lambda: loudness(phone) >= 0.95 * loudness_of(twin), 20, "the model's voice was not played")
+        until(lambda: loudness(phone) >= 0.8 * loudness_of(twin), 20, "the model's voice was not played")
         assert QUESTION.strip(b"\xff")[:800] in appended(twin)
     until(lambda: twin.close_code is not None, 10)
 
@@ -348,6 +348,8 @@ def test_messages_may_be_fed_where_no_socket_can_be_read(call: MediaStream, sock
     assert position.ms == 100
     call.feed(line.stopped())
     assert call.ended
+    with pytest.raises(AudioDeviceError, match="gone"):
+        call.speaker.write("item", 0, b"\x42" * 800)
     assert list(call.microphone) == said
     call.feed(line.media(said[0]))
     call.feed(line.started())
@@ -370,7 +372,7 @@ def test_messages_may_be_fed_where_no_socket_can_be_read(call: MediaStream, sock
         '{"event": 7}',
         '{"event": "media"}',
         '{"event": "media", "media": []}',
-        '{"event": "media", "media": {"payload": "?", "timestamp": "x"}}',
+        '{"event": "media", "media": {"payload": "AAAA?", "timestamp": "x"}}',
         '{"event": "media", "media": {"payload": 7}}',
         '{"event": "media", "media": {"payload": "", "timestamp": Infinity}}',
         '{"event": "media", "media": {"payload": "", "timestamp": 1' + "0" * 400 + "}}",
@@ -443,6 +445,32 @@ def test_what_waits_for_a_slow_network_is_not_sent_behind_an_interruption() -> N
         call.speaker.close()  # as the end of a conversation does, which does not wait for the answer
         free.set()
         until(lambda: sent == ["media", "mark", "clear"])
+
+
+def test_sound_is_sent_three_seconds_ahead_and_no_more(call: MediaStream, socket: Socket) -> None:
+    began = time.monotonic()
+    call.speaker.write("item", 0, b"\x42" * 80_000)
+    until(lambda: len(socket.sent) >= 2 * 3 * 25)
+    call.speaker.close()
+    until(lambda: socket.sent[-1]["event"] == "clear")
+    pieces = sum(each["event"] == "media" for each in socket.sent)
+    assert pieces <= (3 + time.monotonic() - began) * 25 + 2
+
+
+def test_a_socket_that_wakes_nobody_when_it_is_closed_keeps_no_thread(socket: Socket) -> None:
+    line = PhoneLine()
+    messages = [line.connected(), line.started()]
+
+    def receive(timeout: Optional[float] = None) -> Optional[str]:
+        if messages:
+            return messages.pop(0)
+        threading.Event().wait(timeout)
+        return None
+
+    with MediaStream(socket.send, receive) as call:
+        time.sleep(1.1)  # one that was silent for a moment has not ended
+        assert not call.ended
+    until(lambda: not client_threads(), 5)
 
 
 def test_a_caller_whom_nobody_listens_to_is_hung_up_on(call: MediaStream) -> None:

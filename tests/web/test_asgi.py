@@ -45,6 +45,11 @@ def opened(plain: House) -> EventStream:
     return sse_events(session.respond("Count", WRITTEN), then_close=session)
 
 
+def waits(go_on: threading.Event) -> Iterator[int]:
+    go_on.wait(20)
+    yield 1
+
+
 def is_over(plain: House) -> None:
     assert plain.live.wait_until_closed() == 1000
     assert len(received(plain.live, "response.cancel")) == 1
@@ -373,12 +378,8 @@ def test_a_generator_is_read_and_closed_on_one_thread_in_the_readers_context() -
 def test_a_reader_is_told_of_the_end_though_the_generator_waits() -> None:
     go_on = threading.Event()
 
-    def pieces() -> Iterator[int]:
-        go_on.wait(20)
-        yield 1
-
     async def read() -> None:
-        stream = asgi_stream(pieces())
+        stream = asgi_stream(waits(go_on))
         reading = asyncio.create_task(anext(stream, "the end"))  # type: ignore[arg-type]
         while not stream._relay._asked:
             await asyncio.sleep(0.001)
@@ -405,12 +406,8 @@ def test_it_reads_no_further_than_it_is_asked() -> None:
 def test_two_readers_are_one_too_many() -> None:
     go_on = threading.Event()
 
-    def pieces() -> Iterator[int]:
-        go_on.wait(20)
-        yield 1
-
     async def read() -> None:
-        stream = asgi_stream(pieces())
+        stream = asgi_stream(waits(go_on))
         first = asyncio.create_task(anext(stream))  # type: ignore[arg-type]
         while not stream._relay._asked:
             await asyncio.sleep(0.001)

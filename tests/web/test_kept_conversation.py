@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import flask
+import pytest
 
 from realtime_sync import CompactConversation
 from realtime_sync.server import RealtimeServer, RulesBrain
@@ -55,6 +56,7 @@ def asked(server: RealtimeServer, cookie: str, question: str) -> tuple[str, str]
     return answer, cookie
 
 
+@pytest.mark.slow  # three processes; the guide's block has the same view in one
 def test_a_conversation_that_one_process_began_goes_on_in_another(plain: House) -> None:
     server = plain.serve(responder=RulesBrain())
     _, cookie = asked(server, "", "My name is Ada.")

@@ -40,6 +40,7 @@ def found(simulated_caller: Any, line: Any) -> str:
     return str(failed.value)
 
 
+@pytest.mark.slow
 def test_a_tool_called_with_the_wrong_city_is_found(described_wrongly: None, simulated_caller: Any, line: Any) -> None:
     told = found(simulated_caller, line)
     assert told.startswith("The tool ran as get_weather(city='London'), not with city='Paris'.\n")

@@ -16,7 +16,7 @@ from typing import Any, Callable, Optional, Union
 import attrs
 
 from realtime_sync.audio.formats import MULAW, PCM, SampleFormat
-from realtime_sync.errors import ConnectionClosedError
+from realtime_sync.errors import ConnectionClosedError, HandshakeError
 from realtime_sync.interrupts import Flag
 from realtime_sync.testing.calls.call import CallerMicrophone, CallerSpeaker
 from realtime_sync.testing.calls.report import CallFailed
@@ -36,7 +36,11 @@ class _Wire:
 
     def __init__(self, url: str, headers: Mapping[str, str], timeout: float) -> None:
         timeouts = Timeouts(connect=timeout)
-        self._connection: Connection = connect(url, headers=headers, subprotocols=(), timeouts=timeouts)
+        try:
+            self._connection: Connection = connect(url, headers=headers, subprotocols=(), timeouts=timeouts)
+        except HandshakeError as error:  # its advice is for a service's keys and models
+            told = f"The application refused the WebSocket {url} with HTTP {error.status}."
+            raise CallFailed(f"{told} Look at the path, the headers, and the application's log.") from error
         self.gone = Flag()
         """Set once it has ended."""
 
