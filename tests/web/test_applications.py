@@ -338,6 +338,7 @@ def test_the_pages_may_run_no_scripts_but_their_own(browser: Browser, path: str)
     assert status == 200
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert headers["Referrer-Policy"] == "same-origin"  # else a beacon need not tell whose page it is of
     assert "<script>" not in html
     assert "style=" not in html
     assert KEY not in html
