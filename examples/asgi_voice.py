@@ -17,7 +17,7 @@ from typing import Any, Optional, Union
 from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from web_service import PAGE, Service, remembered, service, visitor_at
+from web_service import MAX_BODY_BYTES, MAX_HISTORY, PAGE, Service, remembered, service, visitor_at
 
 from realtime_sync import ConversationItem, InvalidInputError, RealtimeConversationSession, RealtimeSyncError
 from realtime_sync.web.browser_voice import BrowserVoice
@@ -64,14 +64,14 @@ class Conversation:
         self._visitor = visitor
         self._loop = asyncio.get_running_loop()
         self._voice = BrowserVoice(self._send, on_message=self._obey)
-        self._lock = threading.Lock()  # guards the two below
         self._session: Optional[RealtimeConversationSession] = None
-        self._history: list[ConversationItem] = []  # what the page has told before there was a session
+        self._lock = threading.Lock()  # guards _history
+        self._history: list[ConversationItem] = []  # what the page has told, and the session has not been told yet
 
     async def hold(self) -> None:
         """Until the browser goes away, the session ends, or the application does."""
         try:
-            background = self._service.voices.start(self._service.open_voice_session, self._talk, visitor=self._visitor)
+            background = self._service.voices.start(self._open, self._talk, visitor=self._visitor)
         except RealtimeSyncError as error:
             logger.warning("a browser was refused a conversation: %s: %s", type(error).__name__, error)
             self._voice.fail(error)
@@ -94,18 +94,35 @@ class Conversation:
             if message["type"] == "websocket.disconnect":
                 return
             said = message.get("bytes")
-            self._voice.receive(message.get("text") or "" if said is None else said)
+            said = message.get("text") or "" if said is None else said
+            if len(said) > MAX_BODY_BYTES:  # the server's own limit may be far above
+                await self._socket.close(1009)
+                return
+            self._voice.receive(said)
+            if self._session is not None and self._history:
+                # One after the other, and a page that tells a lot waits itself.
+                await asyncio.to_thread(self._tell_history, self._session)
+
+    def _open(self) -> RealtimeConversationSession:
+        """On the session's thread, as ``_talk``."""
+        try:
+            return self._service.open_voice_session()
+        except Exception as error:
+            self._voice.fail(error)
+            self._end()
+            raise
 
     def _talk(self, session: RealtimeConversationSession) -> None:
-        """On the session's thread."""
         try:
-            with self._lock:
-                self._session, history = session, self._history
-            session.add_history(history)
+            self._tell_history(session)
+            self._session = session
             self._voice.talk(session)
         finally:
-            self._voice.close()
-            asyncio.run_coroutine_threadsafe(self._close(), self._loop)  # which wakes the reading
+            self._end()
+
+    def _end(self) -> None:
+        self._voice.close()
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop)  # which wakes the reading
 
     def _obey(self, told: dict[str, Any]) -> None:
         """``remember``: what was said or written outside of this conversation."""
@@ -117,11 +134,13 @@ class Conversation:
             self._voice.say("problem", message=f"What was said before could not be told to the model: {error}.")
             return
         with self._lock:
-            session = self._session
-            if session is None:
-                self._history += items
-        if session is not None:
-            self._loop.run_in_executor(None, _add, session, items)
+            self._history = [*self._history, *items][-MAX_HISTORY:]
+
+    def _tell_history(self, session: RealtimeConversationSession) -> None:
+        with self._lock:
+            items, self._history = self._history, []
+        with suppress(RealtimeSyncError):  # the conversation has ended meanwhile
+            session.add_history(items)
 
     def _send(self, message: Union[str, bytes]) -> None:
         """On the thread that sends."""
@@ -131,8 +150,3 @@ class Conversation:
     async def _close(self) -> None:
         with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
             await self._socket.close()
-
-
-def _add(session: RealtimeConversationSession, items: list[ConversationItem]) -> None:
-    with suppress(RealtimeSyncError):  # the conversation has ended meanwhile
-        session.add_history(items)

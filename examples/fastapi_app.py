@@ -20,6 +20,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from web_service import MAX_BODY_BYTES, PAGE, SECURITY_HEADERS, Service, service, visitor_at
@@ -123,6 +124,12 @@ def _kind(request: Request) -> str:
 @app.exception_handler(StarletteHTTPException)
 def tell_http_error(request: Request, error: StarletteHTTPException) -> Response:
     return JSONResponse({"error": {"type": "BadRequest", "message": error.detail}}, error.status_code, error.headers)
+
+
+@app.exception_handler(ClientDisconnect)
+async def tell_nobody(request: Request, error: ClientDisconnect) -> Response:
+    """The browser has left before its request was read."""
+    return Response(status_code=400)
 
 
 @app.exception_handler(RealtimeSyncError)

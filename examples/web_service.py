@@ -45,16 +45,17 @@ SECURITY_HEADERS = {
     # The page's own scripts only; a call by WebRTC is made with the service, through this application.
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Not "no-referrer": with that, a beacon and a form's POST come from nowhere by their own account (Origin: null).
+    "Referrer-Policy": "same-origin",
 }
 _INSTRUCTIONS = "You are a friendly assistant. Answer in one or two sentences unless you are asked for more."
 _BY_RULES = "Answers come from the embedded server, by rules: it is no model. Set OPENAI_API_KEY for one."
 _NO_SOUND = "The embedded server takes a call, but carries no sound. Set OPENAI_API_KEY to talk to a model."
 _MAX_TEXT = 4000
-_MAX_HISTORY = 20
+MAX_HISTORY = 20
 _MAX_OFFER = 32 * 1024
 # A long conversation fits, however its characters are spelled in JSON.
-MAX_BODY_BYTES = 6 * _MAX_TEXT * (_MAX_HISTORY + 1) + 16 * 1024
+MAX_BODY_BYTES = 6 * _MAX_TEXT * (MAX_HISTORY + 1) + 16 * 1024
 _SECRET_SECONDS = 60
 
 logger = logging.getLogger("web_service")
@@ -273,8 +274,8 @@ def _items(body: bytes) -> list[ConversationItem]:
 
 def remembered(history: object) -> list[ConversationItem]:
     """What a page tells of a conversation: ``[{"role": ..., "text": ...}, ...]``. Raises ``InvalidInputError``."""
-    if not isinstance(history, list) or len(history) > _MAX_HISTORY:
-        raise InvalidInputError(f"history must be a list of at most {_MAX_HISTORY} messages")
+    if not isinstance(history, list) or len(history) > MAX_HISTORY:
+        raise InvalidInputError(f"history must be a list of at most {MAX_HISTORY} messages")
     return [_item(message) for message in history]
 
 
@@ -290,4 +291,6 @@ def _item(message: Any) -> ConversationItem:
 def _text(value: object, name: str) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > _MAX_TEXT:
         raise InvalidInputError(f"{name} must be a text of 1 to {_MAX_TEXT} characters")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidInputError(f"{name} has half of a character in it")  # which could not be sent on
     return value

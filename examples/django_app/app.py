@@ -24,7 +24,15 @@ from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import execute_from_command_line
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    JsonResponse,
+    StreamingHttpResponse,
+    UnreadablePostError,
+)
 from django.urls import path, re_path
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
@@ -74,6 +82,8 @@ class TellErrors:
         """What a view has raised; None leaves it to Django, which knows its own."""
         if isinstance(error, (Http404, SuspiciousOperation)):
             return None
+        if isinstance(error, UnreadablePostError):
+            return HttpResponse(status=400)  # nobody reads it: the browser has left before its request was read
         told = public_error(error)
         if told.status >= 500:
             known = isinstance(error, RealtimeSyncError)

@@ -20,7 +20,7 @@ function show(state, words) {
   find("send").textContent = answering ? "Stop" : "Send";
   find("talking").hidden = !voice;
   find("talk").dataset.on = String(Boolean(voice));
-  find("talk-label").textContent = voice ? "Stop" : "Talk";
+  find("talk-label").textContent = voice ? "End" : "Talk"; // "Stop" ends an answer in writing
   find("talk-more").textContent = voice ? " talking" : "";
 }
 

@@ -205,7 +205,8 @@ class Entry {
 
 // As the application takes them.
 export function messages(entries) {
-  const told = entries.map(({ who, text }) => ({ role: who === "you" ? "user" : "assistant", text: text.slice(0, MOST_CHARACTERS) }));
+  const cut = (text) => text.slice(0, MOST_CHARACTERS).replace(/[\ud800-\udbff]$/, ""); // no half of a character
+  const told = entries.map(({ who, text }) => ({ role: who === "you" ? "user" : "assistant", text: cut(text) }));
   return told.filter(({ text }) => text.trim());
 }
 

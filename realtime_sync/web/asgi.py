@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import logging
 import weakref
 from collections.abc import AsyncIterator, Iterable
@@ -126,6 +127,8 @@ class _Relay(Generic[T]):
         if not self._started:
             self._start()
         self._changed.tell()
+        if self._over:  # ended on another thread meanwhile, which may not have seen that somebody asks
+            self._tell((True, None))
         return answer
 
     def end(self) -> None:
@@ -147,11 +150,8 @@ class _Relay(Generic[T]):
         """
         if task is not None and (self._reader is None or self._reader() is not task):
             self._reader = weakref.ref(task)
-            task.add_done_callback(self._task_is_done)
-
-    def _task_is_done(self, task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
-            self.end()
+            # Weak, for a task may live on for long, and read one stream after the other.
+            task.add_done_callback(functools.partial(_task_is_done, weakref.ref(self)))
 
     def _start(self) -> None:
         context = contextvars.copy_context()
@@ -159,8 +159,10 @@ class _Relay(Generic[T]):
         try:
             start_thread(lambda: context.run(self._run), "realtime-sync-asgi-stream")
         except BaseException:
-            self._started = False
-            self.end()
+            self._over = True
+            self._tell((True, None))
+            self._changed.tell()
+            apart(self._close, "realtime-sync-stream-closer")
             raise
 
     def _run(self) -> None:
@@ -198,6 +200,12 @@ class _Relay(Generic[T]):
                 close()
         except Exception as error:
             logger.warning("a stream could not be closed: %s: %s", type(error).__name__, error, exc_info=True)
+
+
+def _task_is_done(relay: weakref.ref[_Relay[Any]], task: asyncio.Task[Any]) -> None:
+    known = relay()
+    if known is not None and task.cancelled():
+        known.end()
 
 
 def _settle(asked: asyncio.Future[Answer[T]], answer: Union[Answer[T], BaseException]) -> None:

@@ -36,7 +36,13 @@ import attrs
 
 from realtime_sync.checks import check_number
 from realtime_sync.client import RealtimeConversationClient
-from realtime_sync.errors import ConfigurationError, ConnectionClosedError, RealtimeSyncError, WaitTimeoutError
+from realtime_sync.errors import (
+    ConfigurationError,
+    ConnectionClosedError,
+    RealtimeSyncError,
+    SessionNotOpenError,
+    WaitTimeoutError,
+)
 from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.options import ConversationSessionOptions
 from realtime_sync.protocol.registry import UNSET
@@ -91,6 +97,7 @@ class BrowserCalls:
         self._options = options or ConversationSessionOptions()
         self._patience = (join_seconds, idle_seconds, float("inf") if max_seconds is None else max_seconds)
         self._calls: dict[str, _Call] = {}  # by name, those that the service has and we have not ended
+        self._closed = False
         self.sessions = BackgroundSessions(max_calls, max_per_visitor=max_per_visitor)
         """The sessions beside the calls, by their names: ``sessions.get(name)``."""
 
@@ -116,6 +123,8 @@ class BrowserCalls:
             finally:
                 call.answered.set()
             try:
+                if self._closed:
+                    raise SessionNotOpenError("the application is ending, and this call with it")
                 return call.attach()
             except BaseException:
                 self._end(name)
@@ -149,6 +158,7 @@ class BrowserCalls:
 
     def close(self, timeout: Optional[float] = None) -> bool:
         """End every call, also at the service, and make no more. As ``BackgroundSessions.close``."""
+        self._closed = True
         ended = self.sessions.close(timeout)
         # What is left: of which the session was not open yet, or whose thread takes its time. Aside, for the request
         # that a signal handler interrupts may hold a lock of the client's.

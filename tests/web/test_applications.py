@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
+import django.http
 import django.test
 import fastapi_app
 import pytest
@@ -337,6 +338,7 @@ def test_the_pages_may_run_no_scripts_but_their_own(browser: Browser, path: str)
     assert status == 200
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert headers["Referrer-Policy"] == "same-origin"  # else a beacon need not tell whose page it is of
     assert "<script>" not in html
     assert "style=" not in html
     assert KEY not in html
@@ -404,3 +406,14 @@ def test_django_refuses_a_post_without_its_token(house: House, service: web_serv
     token = site.cookies["csrftoken"].value
     response = site.post("/ask", {"question": "So?"}, content_type="application/json", headers={"X-CSRFToken": token})
     assert words(events(response)) == "You said: So?"
+
+
+def test_django_calls_it_no_error_of_its_own_that_a_browser_leaves(caplog: pytest.LogCaptureFixture) -> None:
+    """As it raises where the connection ends before the question is read."""
+    from django_app.app import TellErrors
+
+    request = django.http.HttpRequest()
+    response = TellErrors(None).process_exception(request, django.http.UnreadablePostError("it was reset"))
+    assert response is not None
+    assert response.status_code == 400
+    assert caplog.records == []

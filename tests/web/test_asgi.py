@@ -7,13 +7,14 @@ import contextlib
 import contextvars
 import gc
 import threading
+import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from realtime_sync import InvalidInputError, UsageError
+from realtime_sync import InvalidInputError, NoMoreThreadsError, UsageError
 from realtime_sync.web.asgi import AsgiStream, asgi_stream
 from realtime_sync.web.sse import EventStream, sse_events
 from tests.core.answers import WRITTEN, Gate, received
@@ -276,6 +277,60 @@ def test_a_reader_that_waits_is_told_of_the_end_by_whoever_ends_it(plain: House)
 
     run(read)
     is_over(plain)
+
+
+def test_a_reader_is_told_of_an_end_that_comes_just_when_it_asks() -> None:
+    """Of another thread's, between its look at the end and its question."""
+
+    async def read() -> None:
+        stream = asgi_stream(iter([1, 2]))
+        assert await anext(stream) == 1
+        (thread,) = [one for one in threading.enumerate() if one.name == "realtime-sync-asgi-stream"]
+
+        class EndedFirst(list[Any]):
+            def append(self, answer: Any) -> None:
+                stream.close()
+                thread.join(10)
+                super().append(answer)
+
+        stream._relay._asked = EndedFirst()
+        assert await asyncio.wait_for(anext(stream, "the end"), 2) == "the end"  # type: ignore[arg-type]
+
+    run(read)
+
+
+def test_a_task_that_goes_on_keeps_nothing_of_a_stream_that_it_has_read() -> None:
+    class Pieces(list[int]):
+        pass
+
+    async def read() -> None:
+        pieces = Pieces([1, 2])
+        known = weakref.ref(pieces)
+        assert [piece async for piece in asgi_stream(pieces)] == [1, 2]
+        del pieces
+        await asyncio.to_thread(until, lambda: known() is None)
+
+    gc.disable()
+    try:
+        run(read)
+    finally:
+        gc.enable()
+
+
+def test_a_stream_whose_thread_cannot_be_started_is_closed(plain: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*told: object) -> None:
+        raise NoMoreThreadsError("no more")
+
+    async def read() -> None:
+        stream = asgi_stream(opened(plain))
+        with monkeypatch.context() as patched:
+            patched.setattr("realtime_sync.web.asgi.start_thread", refuse)
+            with pytest.raises(NoMoreThreadsError):
+                await anext(stream)
+        assert [piece async for piece in stream] == []
+        await asyncio.to_thread(is_over, plain)
+
+    run(read)
 
 
 # --- iterators of the application's

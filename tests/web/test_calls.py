@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,6 +17,7 @@ from realtime_sync import (
     SessionNotOpenError,
     TooManySessionsError,
 )
+from realtime_sync.rest.calls import Calls
 from realtime_sync.web.calls import BrowserCall, BrowserCalls
 from tests.core.harness import House, Running, until
 
@@ -143,6 +145,29 @@ def test_closing_ends_them_at_the_service(plain: House, make: Callable[..., Brow
     until(lambda: states(plain) == ["ended"] * 2)
     with pytest.raises(SessionNotOpenError):
         calls.create(OFFER, visitor="ada")
+
+
+def test_a_call_that_the_service_makes_while_they_are_closed_is_ended(
+    plain: House, make: Callable[..., BrowserCalls], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = make()
+    create, asked, go_on = Calls.create, threading.Event(), threading.Event()
+
+    def slow(*told: Any) -> Any:
+        made = create(*told)
+        asked.set()
+        assert go_on.wait(20)
+        return made
+
+    monkeypatch.setattr(Calls, "create", slow)
+    creating = Running(lambda: calls.create(OFFER, visitor="ada"))
+    assert asked.wait(20)
+    assert not calls.close(0.05)
+    assert states(plain) == ["active"]
+    go_on.set()
+    creating.result(20)
+    until(lambda: states(plain) == ["ended"])
+    until(lambda: not calls.sessions.running)
 
 
 def test_why_there_is_no_call_is_raised(plain: House, make: Callable[..., BrowserCalls]) -> None:

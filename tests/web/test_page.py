@@ -120,6 +120,13 @@ def test_the_page_fits_each_window_in_each_state(opened: Opened) -> None:
     page.until(lambda: page.status == "Listening")
     assert page.find("talking").is_displayed()
     check_looks(page, "talking")
+    gate.opened.clear()
+    page.ask("And beside it?")
+    page.until(lambda: page.entries[-1] == ("model", "one ", True))
+    check_looks(page, "talking and answering")
+    assert page.find("talk-label").text != page.find("send").text  # which is all that a narrow window shows of them
+    gate.opened.set()
+    page.until(lambda: page.status == "Listening")
     page.find("talk").click()
     page.until(lambda: page.status == "Ready")
     assert not page.find("talking").is_displayed()
@@ -254,6 +261,21 @@ def test_an_answer_that_a_reload_has_cut_off_can_be_asked_again(opened: Opened) 
     again(page).click()
     page.until(lambda: page.entries == [("you", "Count", False), ("model", "one two", False)])
     assert opened.told() == [("user", "Count")]
+
+
+def test_a_conversation_goes_on_behind_what_is_too_long_to_be_told_in_whole(opened: Opened) -> None:
+    opened.serve(responder=lambda turn: "Yes.")
+    page = opened.page()
+    kept = [{"who": "you", "text": "So?"}, {"who": "model", "text": "x" * 3999 + "\N{DECIDUOUS TREE} and more"}]
+    page.driver.execute_script(
+        "const kept = JSON.stringify(arguments[0]);"
+        "addEventListener('pagehide', () => sessionStorage.setItem('conversation', kept))",
+        kept,
+    )
+    page.reload()
+    page.ask("And now?")
+    page.until(lambda: page.entries[3:] == [("model", "Yes.", False)])
+    assert opened.told()[1] == ("assistant", "x" * 3999)
 
 
 # --- what goes wrong

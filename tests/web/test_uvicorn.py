@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -123,3 +124,21 @@ def test_who_reads_nothing_and_leaves_is_noticed_too() -> None:
             assert over.wait(2)
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("way", ["FastAPI, def", "FastAPI, async def"])
+def test_who_leaves_before_the_question_is_read_is_no_error(
+    plain: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    path = "/async/ask" if way == "FastAPI, async def" else "/ask"
+    with closing(web_service.Service(plain.client())) as service:
+        monkeypatch.setitem(web_service._services, os.getpid(), service)
+        with uvicorn_thread.serving(fastapi_app.app) as port:
+            with socket.create_connection(("127.0.0.1", port), 20) as visitor:
+                visitor.sendall(
+                    f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                    "Content-Length: 100\r\n\r\n{".encode()
+                )
+            uvicorn_thread.leave(uvicorn_thread.ask(port, "GET", "/"))  # so it has seen the other, too
+        assert plain.server.sessions == []
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
