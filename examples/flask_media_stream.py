@@ -30,6 +30,7 @@ from flask_sock import Sock
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from realtime_sync import (
+    ConfigurationError,
     ConversationResponseOptions,
     ConversationSessionOptions,
     RealtimeConversationClient,
@@ -69,8 +70,12 @@ def create_app(
     environment tells.
     """
     client = client or RealtimeConversationClient.from_env()
-    token = token or os.environ["TWILIO_AUTH_TOKEN"]
-    url = (url or os.environ["PUBLIC_URL"]).rstrip("/")
+    token = token or os.environ.get("TWILIO_AUTH_TOKEN")
+    url = (url or os.environ.get("PUBLIC_URL", "")).rstrip("/")
+    if not token or not url:
+        raise ConfigurationError(
+            "Set TWILIO_AUTH_TOKEN, by which calls are known to be Twilio's, and PUBLIC_URL, where Twilio reaches this"
+        )
     tickets = URLSafeTimedSerializer(token, salt="media stream")
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
