@@ -70,6 +70,7 @@ def test_a_function_that_a_backend_calls_is_a_call_too(talk: Callable[..., Talk]
     call = with_tools(talk, backend, weather)
     call.asks("How is the weather in Amsterdam?")
     call.until(lambda: "Amsterdam: 14 degrees." in call.spoken())
+    call.until(lambda: kept.of(CallEnded))  # the observer may come after the words
     ended = kept.only(CallEnded)
     assert (ended.kind, ended.name, ended.call_id, ended.error) == ("tool", "weather", "c", None)
 
