@@ -174,6 +174,7 @@ class BrowserVoice:
     def end(self) -> None:
         """The browser has gone, or is to go: ``talk()`` returns. Idempotent, from any thread."""
         self._over.set()
+        self.microphone.end()  # for good, also if the conversation begins just now
         self.microphone.stop()
         self.speaker.end()
 

@@ -122,6 +122,14 @@ def test_a_page_that_closes_while_it_is_spoken_to_is_no_error() -> None:
     page.close()
 
 
+def test_a_page_that_goes_just_when_the_conversation_begins_is_not_listened_to() -> None:
+    page = BrowserVoice(lambda message: None)
+    page.end()
+    page.microphone.start()  # as session.talk() does, which has begun already
+    assert Running(lambda: list(page.microphone)).result() == []
+    page.close()
+
+
 def test_a_page_to_which_nothing_can_be_sent_is_talked_to_no_more(plain: House) -> None:
     def send(message: str | bytes) -> None:
         raise OSError("the connection is broken")
