@@ -21,6 +21,7 @@ from realtime_sync.protocol import codec
 from realtime_sync.protocol.commands import SessionUpdateCommand
 from realtime_sync.reconnect.ways import Ways
 from realtime_sync.recording import RecordingWriter
+from realtime_sync.secret import reportable
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.starting import ConnectionSettings, Provisions, Start
 
@@ -41,6 +42,7 @@ class Starting(Protocol[S]):
         """Connect, and return the session. ``retries``: in place of those of the settings."""
 
 
+@reportable
 class Chain:
     """See the module.
 

@@ -19,10 +19,12 @@ from typing import Callable, Literal, Optional
 
 from realtime_sync.fallback.detector import FailureDetector
 from realtime_sync.fallback.settings import FallbackSettings
+from realtime_sync.secret import reportable
 
 CircuitState = Literal["closed", "open", "half-open"]
 
 
+@reportable
 class Circuit:
     """See the module. Any thread may call any method."""
 
