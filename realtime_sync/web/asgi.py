@@ -119,13 +119,14 @@ class _Relay(Generic[T]):
         if self._asked:
             raise UsageError("this stream is being read already, and its pieces are for one reader")
         answer: asyncio.Future[Answer[T]] = asyncio.get_running_loop().create_future()
-        self._watch(asyncio.current_task())
         self._asked.append(answer)
-        if not (self._over or self._started):
+        if self._over:  # looked at only now, so that whoever ends it meanwhile finds who has asked
+            self._tell((True, None))
+            return answer
+        self._watch(asyncio.current_task())
+        if not self._started:
             self._start()
         self._changed.tell()
-        if self._over:  # long since, or on another thread just now, which may not have seen that somebody asks
-            self._tell((True, None))
         return answer
 
     def end(self) -> None:

@@ -62,6 +62,7 @@ def talking(service: web_service.Service, serve: Any = by_flask) -> Iterator[web
         closing(websocket.create_connection(f"ws://127.0.0.1:{port}/talk", timeout=20)) as page,
     ):
         yield page
+        page.shutdown()  # close() does nothing where the server was first
 
 
 def hear(page: websocket.WebSocket, kind: str) -> dict[str, Any]:
