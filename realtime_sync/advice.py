@@ -10,7 +10,7 @@ import re
 import sys
 import types
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional, get_args
 
 from realtime_sync.errors import ConfigurationError, InvalidInputError, UnknownNameError
@@ -102,13 +102,18 @@ def _about_fields(cls: NamedFields, args: tuple[object, ...], names: Iterable[st
     return None
 
 
-def about_arguments(function: Callable[..., object], names: Iterable[str]) -> Optional[str]:
-    """What is wrong with the names of arguments in a call of a function; None if nothing is."""
+def about_arguments(function: Callable[..., object], args: Sequence[object], names: Iterable[str]) -> Optional[str]:
+    """What is wrong with the names of arguments in a call of a function; None if nothing is.
+
+    ``args``: the other arguments. The first one of a method tells whose it is, which may be a class below its own.
+    """
     parameters = inspect.signature(function).parameters
     wrong = next((name for name in names if name not in parameters), None)
     if wrong is None or any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
         return None
-    called = function.__qualname__.removesuffix(".__init__")
+    is_inherited = "." in function.__qualname__ and args and getattr(type(args[0]), function.__name__, None)
+    called = f"{type(args[0]).__name__}.{function.__name__}" if is_inherited else function.__qualname__
+    called = called.removesuffix(".__init__")
     place = _place_in_call(function, parameters, wrong)
     settings = (cls for each in parameters.values() for cls in _classes_in(function, each.annotation))
     why_not = next(filter(None, (cls.why_not(wrong) for cls in settings)), None)

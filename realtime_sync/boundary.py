@@ -42,7 +42,7 @@ def public_call(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except BaseException as error:
             of_names = isinstance(error, TypeError) and not isinstance(error, UnknownNameError)
-            told = about_arguments(function, kwargs) if of_names else None
+            told = about_arguments(function, args, kwargs) if of_names else None
             of_call = of_names and not _fits(function, args, kwargs)
             del args, kwargs  # there may be a secret among them
             if told is not None:

@@ -57,6 +57,7 @@ _EXTRAS = {
     "azure": (("azure.identity",), "Entra ID"),
     "completion": (("shtab",), "tab completion"),
     "devices": (("sounddevice",), "microphone and speaker"),
+    "otel": (("opentelemetry",), "traces of sessions"),
     "plot": (("matplotlib",), "timeline --picture"),
     "progress": (("tqdm",), "progress bars"),
     "server": (("wsproto",), "--local, serve, replay"),
