@@ -11,6 +11,7 @@ import attrs
 
 from realtime_sync.checks import check_function, check_whole
 from realtime_sync.deadline import Deadline
+from realtime_sync.errors import NoMoreThreadsError
 from realtime_sync.interrupts import Change, Flag
 from realtime_sync.secret import reportable
 from realtime_sync.threads import aside_if_nested, start_thread
@@ -43,7 +44,7 @@ class OutgoingLink:
     to end the connection, which wakes a ``send`` that hangs, and whoever reads. ``most_bytes``: so much may wait;
     beyond it the other side takes nothing, and the link ends. ``name``: what the log calls the other side.
 
-    Raises ``NoMoreThreadsError``.
+    The thread is there from the first message on, so a link that never got to its owner (Ctrl-C) leaves none.
     """
 
     def __init__(
@@ -67,12 +68,9 @@ class OutgoingLink:
         self._sending = 0  # bytes of what is being sent
         self._closing = False
         self._was_cut = False
-        self._over = Flag()  # the thread sends no more
-        try:
-            start_thread(self._run, f"realtime-sync-link-{name}")
-        except BaseException:  # Ctrl-C, and the thread may run
-            self.close(0)
-            raise
+        self._runs = False  # the thread is at work, or was
+        self._begun = False  # it was started, for certain; changed without the lock
+        self._over = Flag()  # nothing is sent any more
 
     @property
     def open(self) -> bool:
@@ -82,7 +80,7 @@ class OutgoingLink:
     def put(self, *messages: Message, spare: bool = False) -> None:
         """Send these, with nothing between them; returns at once. Forgets them once the link is not open any more.
 
-        ``spare``: ``drop()`` may forget them while they wait.
+        ``spare``: ``drop()`` may forget them while they wait. Raises ``NoMoreThreadsError``, with the first message.
         """
         put = _Put(messages, spare)
         with self._lock:
@@ -92,6 +90,8 @@ class OutgoingLink:
             self._bytes += put.size
             too_much = self._bytes + self._sending > self._most
             self._changed.tell()
+        if not self._begun:
+            self._begin()
         if too_much:
             self._end(f"more than {self._most:,} bytes wait, because it does not take them")
 
@@ -106,11 +106,26 @@ class OutgoingLink:
         """Send what is left, for so many seconds at most; then the connection is cut. Idempotent, from any thread."""
         with self._lock:
             self._closing = True
+            if not self._runs and not self._waiting:
+                self._over.set()
             self._changed.tell()
         if not self._over.wait(seconds):
             self._end(f"it did not take the rest within {seconds:g} s")
 
+    def _begin(self) -> None:
+        """Start the thread. Of several that are started, because the first put was interrupted, one runs."""
+        try:
+            start_thread(self._run, f"realtime-sync-link-{self._name}")
+        except NoMoreThreadsError as error:
+            self._end(str(error))
+            raise
+        self._begun = True
+
     def _run(self) -> None:
+        with self._lock:
+            ran, self._runs = self._runs, True
+        if ran:
+            return
         try:
             while (put := self._changed.wait_for(self._next, Deadline(None))) not in (None, _END):
                 for message in put.messages:

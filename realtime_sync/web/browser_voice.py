@@ -81,16 +81,13 @@ class BrowserVoice:
         on_message: Optional[Callable[[dict[str, Any]], object]] = None,
         name: str = "browser",
     ) -> None:
-        """Begin, with a thread that sends.
+        """Begin. From the first message on, a thread sends.
 
         Args:
             send: Sends a message, a text or bytes; what it raises means that the browser has gone.
             cut: Ends the connection of a browser that takes nothing any more; it wakes whoever reads it.
             on_message: Is called with messages of kinds of the application's own; None: they are passed over.
             name: What the log calls the browser.
-
-        Raises:
-            NoMoreThreadsError: No thread can be started.
         """
         check_function("on_message", on_message)
         check_function("cut", cut)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Any
 
 import pytest
 
 from realtime_sync.voice import OutgoingLink
-from tests.core.harness import Running, until
+from tests.core.harness import Running, until, within
+from tests.ctrl_c import Interrupt
 
 
 class Socket:
@@ -50,6 +52,34 @@ def test_messages_are_sent_in_order_and_the_rest_at_the_close() -> None:
     assert socket.sent == ["a", "b", b"c", "d"]
     assert socket.cuts == 0
     link.close()
+
+
+def test_a_link_that_has_sent_nothing_has_no_thread_and_is_closed_at_once() -> None:
+    before = threading.active_count()
+    link = OutgoingLink(len)
+    assert threading.active_count() == before
+    with within(1):
+        link.close(20)
+    assert not link.open
+    link.put("too late")
+    assert threading.active_count() == before
+
+
+def test_ctrl_c_in_the_first_message_leaves_a_link_that_sends_in_order_and_ends() -> None:
+    before = threading.active_count()
+    for number in range(200):
+        socket = Socket()
+        link = socket.link()
+        interrupt = Interrupt(number)
+        with contextlib.suppress(KeyboardInterrupt), interrupt:
+            link.put("a")
+        link.put("b")
+        link.close(20)
+        assert socket.sent in (["a", "b"], ["b"])
+        until(lambda: threading.active_count() == before)
+        if interrupt.place is None:
+            break
+    assert 5 < number < 199
 
 
 def test_what_belongs_together_stays_together() -> None:
