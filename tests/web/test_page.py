@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -95,9 +96,14 @@ def again(page: Page) -> Any:
     return page.driver.find_element(By.CSS_SELECTOR, ".again")
 
 
-def by_keyboard(page: Page, name: str) -> None:
-    """Press a button. While a window takes another size, a click goes to where the button has been."""
-    page.find(name).send_keys(Keys.ENTER)
+def stop(page: Page) -> None:
+    """Interrupt the answer. Within half a second of "Send" the page takes a click for the second of a double click."""
+
+    def pressed() -> bool:
+        page.find("send").click()
+        return bool(page.notes == ["Interrupted"])
+
+    page.until(pressed)
 
 
 # --- how it looks
@@ -113,15 +119,14 @@ def test_the_page_fits_each_window_in_each_state(opened: Opened) -> None:
     page.ask("Count")
     page.until(lambda: page.entries[1:] == [("model", "one ", True)])
     check_looks(page, "answering")
-    by_keyboard(page, "send")
-    page.until(lambda: page.notes == ["Interrupted"])
+    stop(page)
     gate.opened.set()
     opened.server.faults = faults.Faults(refuse=Refusal(401))
     page.ask("And now?")
     page.until(lambda: len(page.notes) == 2)
     check_looks(page, "failed")
     opened.server.faults = faults.Faults()
-    by_keyboard(page, "talk")
+    page.find("talk").click()
     page.until(lambda: page.status == "Listening")
     assert page.find("talking").is_displayed()
     check_looks(page, "talking")
@@ -132,16 +137,28 @@ def test_the_page_fits_each_window_in_each_state(opened: Opened) -> None:
     assert page.find("talk-label").text != page.find("send").text  # which is all that a narrow window shows of them
     gate.opened.set()
     page.until(lambda: page.status == "Listening")
-    by_keyboard(page, "talk")
+    page.find("talk").click()
     page.until(lambda: page.status == "Ready")
     assert not page.find("talking").is_displayed()
-    by_keyboard(page, "new")
+    page.find("new").click()
     check_looks(page, "new")
     page.driver.find_element(By.LINK_TEXT, "Call").click()
     page.until(lambda: page.find("call").text == "Call")
     check_looks(page, "call")
     page.driver.find_element(By.LINK_TEXT, "Chat").click()
     page.until(lambda: page.find("send").text == "Send")
+
+
+def test_a_double_click_on_send_asks_and_does_not_interrupt(opened: Opened) -> None:
+    gate = Gate("one ", "two")
+    opened.serve(responder=gate)
+    page = opened.page()
+    page.find("question").send_keys("Count")
+    ActionChains(page.driver).double_click(page.find("send")).perform()
+    page.until(lambda: page.entries[1:] == [("model", "one ", True)])
+    gate.opened.set()
+    page.until(lambda: page.entries[1:] == [("model", "one two", False)])
+    assert page.notes == []
 
 
 def test_a_long_question_does_not_hide_its_answer_and_who_reads_further_up_is_left_in_peace(opened: Opened) -> None:
