@@ -3,7 +3,7 @@
 The reader, and whoever has something to tell, leaves a note: a function that makes events. The observer, a thread of
 the session's, calls these functions in their order, and the hooks with the events. So all that is reckoned with, but
 what must be known at once, is the observer's alone and needs no lock. ``Scribe`` makes events of what all protocols
-have; ``observed_responses.py`` and ``live/observed.py`` add their own.
+have; ``observed_responses.py`` and ``live/observed.py`` add their own. ``observed_calls.py`` is a call of a function.
 
 A session without hooks has no ``Observation``, and imports none of this.
 
@@ -31,13 +31,13 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from types import TracebackType
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Callable, Final, Optional
 from urllib.parse import urlsplit
 
 from realtime_sync.audio.playback import PlaybackPosition
+from realtime_sync.core.observed_calls import NO_ERROR, CallOutcome, ObservedCall, enter, leave
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import CloseInfo, NoMoreThreadsError, ReconnectFailedError
 from realtime_sync.hooks import (
@@ -52,7 +52,6 @@ from realtime_sync.hooks import (
     ServiceError,
     SessionBegins,
     SessionEnded,
-    tell_of_failure,
 )
 from realtime_sync.interrupts import Change, Flag
 from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
@@ -74,10 +73,7 @@ Note = Callable[[], Iterable[HookEvent]]
 _MOST_NOTES: Final = 4096
 _MOST_PLAYERS: Final = 8
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
-_call_numbers = itertools.count(1)
 _session_numbers = itertools.count(1)
-_ExcInfo = tuple[Optional[type[BaseException]], Optional[BaseException], Optional[TracebackType]]
-_NO_ERROR: _ExcInfo = (None, None, None)
 
 
 def place(url: str) -> tuple[Optional[str], Optional[int]]:
@@ -306,9 +302,11 @@ class Observation:
 
     # On any thread -------------------------------------------------------------------------------------------------
 
-    def call(self, kind: str, name: str, call_id: str, arguments: Optional[str]) -> ObservedCall:
-        """A call that may be made."""
-        return ObservedCall(self, kind, name, call_id, arguments if self.words else None)
+    def call(
+        self, kind: str, name: str, call_id: str, arguments: Optional[str], settled: Callable[[], Optional[CallOutcome]]
+    ) -> ObservedCall:
+        """A call that may be made; ``settled`` returns its outcome once it has one."""
+        return ObservedCall(self, kind, name, call_id, arguments if self.words else None, settled)
 
     def plays(self, position: PlaybackPosition) -> None:
         """A player with this position plays the session's sound from now on."""
@@ -404,7 +402,7 @@ class Observation:
             self._over = True
             calls = list(self._calls.values())
         for call in calls:
-            self._tell(self.outcome_of(call, None, cancelled=True))
+            self._tell(self.outcome_of(call, call.settled()))
         usage, cost, seconds = self.scribe.totals()
         code = close_info.code if close_info is not None else None
         told = SessionEnded(
@@ -418,7 +416,7 @@ class Observation:
             seconds=seconds,
         )
         self._tell((told,))
-        self._context.run(leave, self._entered, _NO_ERROR)
+        self._context.run(leave, self._entered, NO_ERROR)
 
     # Calls -----------------------------------------------------------------------------------------------------------
 
@@ -443,16 +441,12 @@ class Observation:
             self._note(note)
 
     def outcome_of(
-        self,
-        call: ObservedCall,
-        error: Optional[BaseException],
-        *,
-        at: Optional[float] = None,
-        timed_out: bool = False,
-        cancelled: bool = False,
-        output: Optional[str] = None,
+        self, call: ObservedCall, outcome: Optional[CallOutcome], at: Optional[float] = None
     ) -> Iterator[HookEvent]:
-        """The event of a call's end. It follows that of its beginning; at the session's end it was told already."""
+        """The event of a call's end; without an outcome the session's end cancels it.
+
+        It follows that of its beginning. At the session's end it was told already.
+        """
         with self._lock:
             known = self._calls.pop(call.number, None)
         if known is None and (call.began is not None or self._over):
@@ -463,78 +457,11 @@ class Observation:
             CallEnded,
             self.now() if at is None else at,
             began=call.began,
-            error=error,
-            timed_out=timed_out,
-            cancelled=cancelled,
-            output=output if self.words else None,
+            error=outcome and outcome.error,
+            timed_out=outcome is not None and outcome.timed_out,
+            cancelled=outcome is None or outcome.cancelled,
+            output=outcome.output if outcome is not None and self.words else None,
         )
-
-
-class ObservedCall:
-    """A call of a function, from before it is made to its outcome.
-
-    Attributes:
-        number: A number of its own in the process.
-        began: When it was made; None: it was not.
-        begun: The hooks were told so.
-    """
-
-    def __init__(self, observation: Observation, kind: str, name: str, call_id: str, arguments: Optional[str]) -> None:
-        self.number = next(_call_numbers)
-        self.began: Optional[float] = None
-        self.begun = False
-        self._observation = observation
-        self._facts = {"kind": kind, "name": name, "call_id": call_id, "arguments": arguments}
-
-    def event(self, kind: Callable[..., CallBegins], at: float, **more: object) -> CallBegins:
-        """An event of this call."""
-        return kind(session=self._observation.session, at=at, number=self.number, **self._facts, **more)
-
-    @contextmanager
-    def around(self) -> Iterator[None]:
-        """The function is called within, on the thread that calls it."""
-        managers = self._observation.begin_call(self)
-        try:
-            yield
-        except BaseException as error:
-            leave(managers, (type(error), error, error.__traceback__))
-            raise
-        leave(managers, _NO_ERROR)
-
-    def ended(self, error: Optional[BaseException], *, timed_out: bool, cancelled: bool, output: str) -> None:
-        """It has its outcome. On any thread, with no lock held."""
-        seen = self._observation
-        note = functools.partial(
-            seen.outcome_of, self, error, at=seen.now(), timed_out=timed_out, cancelled=cancelled, output=output
-        )
-        seen.end_call(note)
-
-
-# Context managers of hooks -------------------------------------------------------------------------------------------
-
-
-def enter(
-    managers: Sequence[AbstractContextManager[object]], entered: list[AbstractContextManager[object]]
-) -> list[AbstractContextManager[object]]:
-    """Enter them; returns ``entered``, with those that could be, at each moment."""
-    for manager in managers:
-        entered.append(manager)
-        try:
-            manager.__enter__()
-        except (Exception, SystemExit) as error:
-            entered.pop()
-            tell_of_failure(type(manager), error)
-    return entered
-
-
-def leave(managers: Sequence[AbstractContextManager[object]], how: _ExcInfo) -> None:
-    """Leave them, in the reverse order. What is raised within them is raised whatever they return."""
-    for manager in reversed(managers):
-        try:
-            manager.__exit__(*how)
-        except (Exception, SystemExit) as error:
-            if error is not how[1]:  # a generator raises what was thrown into it
-                tell_of_failure(type(manager), error)
 
 
 # At exit, and after a fork -------------------------------------------------------------------------------------------

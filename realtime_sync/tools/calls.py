@@ -110,7 +110,9 @@ class RunningCall:
         self.name = name
         kind, arguments = (work.kind, work.arguments) if work is not None else ("tool", None)
         self.what = f"{kind} {name}"
-        self._observed = None if observation is None else observation.call(kind, name, call_id, arguments)
+        self._observed = (
+            None if observation is None else observation.call(kind, name, call_id, arguments, lambda: self.settled)
+        )
         self.cancellation = ToolCancellation()
         self.settled: Optional[ToolOutcome] = None  # written once, by CallThreads.settle
         self._work = work
@@ -209,7 +211,7 @@ class RunningCall:
         if not self._threads.settle(self, outcome):
             return False
         if self._observed is not None:
-            self._observed.ended(error, timed_out=outcome.timed_out, cancelled=outcome.cancelled, output=output)
+            self._observed.ended(outcome)
         return True
 
     def _tell(self, error: BaseException) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import json
 import os
+import sys
 import threading
 import time
 import warnings
@@ -26,6 +27,7 @@ from realtime_sync import (
 from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.core import observation
 from realtime_sync.core.engine import Engine
+from realtime_sync.core.observed_calls import ObservedCall
 from realtime_sync.hooks import (
     CallBegins,
     CallEnded,
@@ -362,11 +364,36 @@ def test_a_call_in_progress_ends_with_the_session_and_before_close_returns(plain
     assert ended.began == kept.only(CallBegins).at
 
 
+def test_a_call_that_has_returned_is_not_told_as_cancelled_if_the_session_ends_at_once(
+    plain: House, kept: Kept
+) -> None:
+    """Who waits for its outcome may be quicker than the thread that has called it."""
+    plain.serve(responder=calling(FunctionCall("work", {})))
+    opened = threading.Event()
+
+    def hold(frame: Any, event: str, argument: Any) -> None:
+        if event == "call" and frame.f_code is ObservedCall.ended.__code__:
+            sys.setprofile(None)
+            opened.wait(20)
+
+    def work() -> str:
+        sys.setprofile(hold)  # of this thread only
+        return "done"
+
+    session = plain.open(start=with_tool(work))
+    asking = Running(lambda: session.ask("Work!", on_call=lambda call, outcome: session.close()))
+    until(lambda: "SessionEnded" in kept.kinds)
+    opened.set()
+    assert asking.join() is not None
+    ended = kept.only(CallEnded)
+    assert (ended.error, ended.cancelled, kept.kinds[-1]) == (None, False, "SessionEnded")
+
+
 def test_a_call_that_begins_after_the_end_is_not_told(plain: House, kept: Kept) -> None:
     plain.serve()
     session = plain.open()
     session.close()
-    with session._engine.observation.call("tool", "late", "", None).around():
+    with session._engine.observation.call("tool", "late", "", None, lambda: None).around():
         pass
     assert kept.kinds[-1] == "SessionEnded"
 
@@ -574,7 +601,7 @@ import warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 child = os.fork()
 if child == 0:
-    with session._engine.observation.call("tool", "x", "", None).around():
+    with session._engine.observation.call("tool", "x", "", None, lambda: None).around():
         session.close()
     sys.exit(0)
 os.waitpid(child, 0)
