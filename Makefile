@@ -1,7 +1,7 @@
 # The commands of CONTRIBUTING.md, and CI's whole run. They use the Python that is active: `make PYTHON=python3.12`.
 PYTHON ?= python3
 
-.PHONY: lint types test slow docs ci
+.PHONY: lint types test medium slow docs ci
 
 lint:
 	$(PYTHON) -m ruff format --check .
@@ -12,6 +12,9 @@ types:
 
 test:
 	$(PYTHON) -m pytest
+
+medium:
+	$(PYTHON) -m pytest -m "medium and not slow"
 
 slow:
 	$(PYTHON) -m pytest -m slow -n 0

@@ -38,6 +38,8 @@ from realtime_sync.web.webhooks import WebhookVerifier
 from tests import canaries
 from tests.transport.peer import CLOSE, Link, Peer, close_frame, frame
 
+pytestmark = pytest.mark.medium
+
 TIMES = Timeouts(connect=5, greeting=3, send=5, acknowledge=5, close=0.3)
 _numbers = itertools.count(10)
 

@@ -15,6 +15,8 @@ import pytest
 import realtime_sync
 from realtime_sync.server import RealtimeServer
 
+pytestmark = pytest.mark.medium
+
 PACKAGE = Path(realtime_sync.__file__ or "").parent
 LAZY = [path for path in sorted(PACKAGE.rglob("__init__.py")) if "lazily(" in path.read_text("utf-8")]
 

@@ -31,6 +31,8 @@ from realtime_sync.server import RealtimeServer, Reply
 from tests.recording.made import SESSION, Made, spoken_conversation, tone
 from tests.recording.made_live import live_session
 
+pytestmark = pytest.mark.medium
+
 EVIL = "<script>alert('&')</script>"
 EMPTY = {"br", "img"}
 

@@ -26,6 +26,8 @@ from realtime_sync.errors import AudioFormatError, ConfigurationError, InvalidIn
 from tests.audio.audio_files import EXAMPLES, OneByteStream, chunk, fmt, riff
 from tests.audio.tones import Array, level_db, pcm, purity, tone
 
+pytestmark = pytest.mark.medium
+
 # Kind, rate, channels, subtype, and how pure a tone of 1 kHz may be expected to come out (dB).
 KINDS = {
     "wav 16-bit 16 kHz": ("WAV", 16_000, 1, "PCM_16", 80),

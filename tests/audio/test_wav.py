@@ -21,6 +21,8 @@ from realtime_sync.errors import AudioFormatError, InvalidInputError
 from realtime_sync.protocol.options import AudioFormat
 from tests.audio.audio_files import EXAMPLES, TAIL, OneByteStream, chunk, fmt, riff
 
+pytestmark = pytest.mark.medium
+
 
 def header(data: bytes) -> WavInfo:
     """The header as read from both kinds of stream; what follows it must be the samples."""

@@ -22,6 +22,8 @@ from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from tests.cli.pseudo_terminal import PseudoTerminal
 from tests.cli.serving import COMMAND, PATIENCE, run
 
+pytestmark = pytest.mark.medium
+
 Captured = pytest.CaptureFixture[str]
 
 ROOT = Path(__file__).parents[2]

@@ -13,6 +13,8 @@ from realtime_sync.server import RealtimeServer
 from tests.cli.pseudo_terminal import PseudoTerminal
 from tests.cli.test_terminal import Terminal
 
+pytestmark = pytest.mark.medium
+
 
 @pytest.mark.parametrize(
     ("on_terminal", "environment", "coloured"),

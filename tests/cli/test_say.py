@@ -16,6 +16,8 @@ from realtime_sync.server import RealtimeServer, Reply, Turn
 from tests.cli.pseudo_terminal import PseudoTerminal
 from tests.cli.serving import COMMAND, PATIENCE
 
+pytestmark = pytest.mark.medium
+
 Captured = pytest.CaptureFixture[str]
 Answering = Callable[[Callable[[Turn], Reply]], None]
 

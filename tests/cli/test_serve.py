@@ -18,6 +18,8 @@ from realtime_sync import AuthenticationError, ConversationSessionOptions, OpenA
 from realtime_sync.transport.tls import CA_VARIABLES
 from tests.cli.serving import Serving, run
 
+pytestmark = pytest.mark.medium
+
 TEXT = ConversationSessionOptions(content_modalities=["text"])
 
 

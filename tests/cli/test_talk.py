@@ -23,6 +23,8 @@ from realtime_sync.server.voice import speak
 from tests.cli.pseudo_terminal import PseudoTerminal
 from tests.devices.fake_sounddevice import FakeSoundDevice
 
+pytestmark = pytest.mark.medium
+
 Captured = pytest.CaptureFixture[str]
 Answering = Callable[[Callable[[Turn], Reply]], None]
 HELLO = str(Path(__file__).parents[2] / "examples" / "audio" / "hello.wav")

@@ -18,6 +18,8 @@ from realtime_sync.server import LiveFaults, LiveRules, RealtimeServer
 from realtime_sync.server.speech import recorded_speech
 from tests.cli.pseudo_terminal import PseudoTerminal
 
+pytestmark = pytest.mark.medium
+
 Captured = pytest.CaptureFixture[str]
 AUDIO = Path(__file__).parents[2] / "examples" / "audio"
 HELLO, WEATHER = str(AUDIO / "hello.wav"), str(AUDIO / "what_is_the_weather.wav")

@@ -23,6 +23,8 @@ from tests.transcribing.serving import AUDIO, HELLO, write_recording
 from tests.transcribing.vllm_server import VLLM
 from tests.transport.peer import Peer
 
+pytestmark = pytest.mark.medium
+
 Captured = pytest.CaptureFixture[str]
 HEARD = "[1.7 seconds of audio]"
 

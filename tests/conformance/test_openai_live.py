@@ -19,6 +19,8 @@ from websockets.exceptions import ConnectionClosed
 from realtime_sync.server import RealtimeServer
 from tests.conformance.quick_clock import TIMES, QuickClock
 
+pytestmark = pytest.mark.medium
+
 live_types = pytest.importorskip("openai.types.live", reason="needs openai >= 3.57")
 live = pytest.importorskip("openai.lib.live", reason="needs openai >= 3.57")
 

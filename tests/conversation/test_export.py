@@ -46,6 +46,8 @@ from tests.conversation.conversation_wire import (
 )
 from tests.protocol.recorded import all_lines
 
+pytestmark = pytest.mark.medium
+
 CALL: Json = {"id": "f", "type": "function_call", "name": "look", "call_id": "c1", "arguments": "{}"}
 OUTPUT: Json = {"id": "o", "type": "function_call_output", "call_id": "c1", "output": "0"}
 

@@ -17,6 +17,8 @@ from tests.core.harness import House
 from tests.core.imitator import Imitator, Message, added, created, one_after_another, piece
 from tests.core.imitator import done as done_with
 
+pytestmark = pytest.mark.medium
+
 SPEECH = piece("A" * 8000, kind="output_audio")
 
 

@@ -23,6 +23,8 @@ from realtime_sync.tools import ToolCancellation
 from tests.core.harness import CALM, QUICK, House, Running, client_threads, until, within
 from tests.transport.peer import TEXT, Link, close_frame, frame
 
+pytestmark = pytest.mark.medium
+
 ROOT = Path(__file__).parents[2]
 CREATED = frame(TEXT, '{"type": "session.created", "session": {"id": "sess_1"}}')
 

@@ -32,6 +32,8 @@ from tests.core.answers import WRITTEN
 from tests.core.harness import House, Running, client_threads, until
 from tests.reconnect.test_reconnecting import expire
 
+pytestmark = pytest.mark.medium
+
 QUICKLY = Reconnect(base_delay=0.02, max_delay=0.05, give_up_after=20, renew_before=None)
 OPTIONS = ConversationSessionOptions(instructions="an evening", turn_detection_options=None)
 SPOKEN = "one two three four"

@@ -20,6 +20,8 @@ from realtime_sync import (
 from realtime_sync.server import faults
 from tests.core.harness import House, Running, client_threads, until
 
+pytestmark = pytest.mark.medium
+
 ENDS = (ConnectionClosedError, SessionNotOpenError)
 BOUND = 2.0
 

@@ -15,6 +15,8 @@ from tests.core.answers import idle
 from tests.core.harness import CALM, House, Running, within
 from tests.core.imitator import Answer, Imitator, Message, Said, added, created, done, one_after_another, piece
 
+pytestmark = pytest.mark.medium
+
 HASTY = attrs.evolve(CALM, acknowledge=0.5, close=0.5)
 FAILED: list[Said] = [created(), {"type": "error", "error": {"type": "server_error", "message": "backend error"}}]
 ANSWER: list[Said] = [created("resp_2"), piece("two", "resp_2"), done("resp_2")]

@@ -9,6 +9,8 @@ from realtime_sync import ConversationSessionOptions, ServerError, WaitTimeoutEr
 from tests.core.harness import CALM, House
 from tests.core.imitator import Answer, Imitator, Message, Said, added, created, one_after_another, piece
 
+pytestmark = pytest.mark.medium
+
 HASTY = attrs.evolve(CALM, acknowledge=0.3, close=0.5)
 BRIEF = ConversationSessionOptions(instructions="Be brief.")
 BOOM: Message = {"type": "error", "error": {"type": "server_error", "code": "inference_failed", "message": "no memory"}}

@@ -21,6 +21,8 @@ from realtime_sync.core.engine import Engine
 from realtime_sync.server import Script
 from tests.core.harness import House, Running, client_threads, descriptors, until, within
 
+pytestmark = pytest.mark.medium
+
 ROOT = pathlib.Path(__file__).parents[2]
 CYCLES = 200
 OPEN = """

@@ -12,6 +12,8 @@ import pytest
 from realtime_sync import cli
 from tests.docs.pages import NEEDS, PAGES, PATIENCE, ROOT, Block, blocks, python_blocks, run
 
+pytestmark = pytest.mark.medium
+
 LANGUAGES = {"python", "sh", "output", "text", "json", "ini", "html", "javascript", "nginx", "csharp", "yaml"}
 """A block of code that is none of Python's must not look like some."""
 

@@ -26,6 +26,8 @@ from realtime_sync.server.voice import speak
 from tests.core.harness import Running, until
 from tests.harness import within
 
+pytestmark = pytest.mark.medium
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 

@@ -20,6 +20,8 @@ from tests.examples.test_examples import finish
 from tests.voice.phone import Phone, serving
 from tests.voice.phone_line import PhoneLine
 
+pytestmark = pytest.mark.medium
+
 TOKEN = "the account's token"
 URL = "https://example.com"
 CALL = "CA00000000000000000000000000000001"

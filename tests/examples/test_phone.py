@@ -22,6 +22,8 @@ from tests.core.harness import CALM, client_threads, until
 from tests.examples.test_examples import finish
 from tests.rest.rest_service import Service, answer
 
+pytestmark = pytest.mark.medium
+
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGlzIHdlYmhvb2s="
 OTHER = "whsec_c29tZWJvZHkgZWxzZSdzIHNlY3JldA=="
 KEY = "sk-a-key-that-nobody-may-see"

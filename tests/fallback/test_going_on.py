@@ -40,6 +40,8 @@ from tests.core.imitator import Imitator
 from tests.fallback.harness import DOWN, KEYS, QUICKLY, TEXT, Clock, Town, causes, states, texts
 from tests.transport.peer import Link, Peer
 
+pytestmark = pytest.mark.medium
+
 
 def surviving(town: Town, *names: str, policy: Any = QUICKLY, options: Any = TEXT, **start: Any) -> Any:
     """A session with the first of these services."""

@@ -12,6 +12,8 @@ from realtime_sync.server import Faults, LiveFaults, LiveRules
 from tests.core.harness import until, within
 from tests.fallback.harness import DOWN, KEYS, QUICKLY, Town
 
+pytestmark = pytest.mark.medium
+
 
 def surviving(town: Town, *names: str, options: Any = None, policy: Any = QUICKLY) -> LiveSession:
     client = town.combined(*names)

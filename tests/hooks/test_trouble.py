@@ -22,6 +22,8 @@ from tests.core.test_processes import start
 from tests.ctrl_c import Interrupt
 from tests.hooks.test_hooks import Kept
 
+pytestmark = pytest.mark.medium
+
 
 class Hanging:
     """A hook that hangs at each event of a kind until it is let go."""

@@ -21,6 +21,8 @@ from realtime_sync.live import appends as appends_room
 from realtime_sync.live.handles import PartsHandle
 from tests.live.harness import LiveHouse, Running, until
 
+pytestmark = pytest.mark.medium
+
 SENTENCE = "The train to the coast leaves at ten, and it arrives before noon. "
 
 

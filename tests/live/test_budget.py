@@ -22,6 +22,8 @@ from realtime_sync.budget import BUDGET_PASSED
 from realtime_sync.server import LiveFaults, LiveRules
 from tests.live.harness import CALM, LiveHouse, client_threads, until, within
 
+pytestmark = pytest.mark.medium
+
 SECOND = 0.05 / 60  # US dollars, by list price
 SILENT = LiveRules(usage_seconds=0)  # tells no usage until the end
 

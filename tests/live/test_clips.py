@@ -20,6 +20,8 @@ from realtime_sync import (
 from realtime_sync.audio import Samples
 from tests.live.harness import LiveHouse, Running, until
 
+pytestmark = pytest.mark.medium
+
 CLIP = b"\x10\x27" * 24 * 500  # half a second
 
 

@@ -38,6 +38,8 @@ from realtime_sync.timeline.tracks import Tracks
 from tests.live.harness import CALM, LiveHouse, Running, until, within
 from tests.server.rest_peer import OFFER
 
+pytestmark = pytest.mark.medium
+
 SILENCE = bytes(4800)
 
 

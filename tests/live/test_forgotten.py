@@ -11,6 +11,8 @@ import pytest
 
 from tests.live.harness import LiveHouse, until
 
+pytestmark = pytest.mark.medium
+
 ROOT = Path(__file__).parents[2]
 OPEN = """
 import sys, threading, time

@@ -22,6 +22,8 @@ from realtime_sync.live.keeper import ClockKeeper
 from tests.live.harness import LiveHouse, Running, until
 from tests.live.test_sending import AHEAD_SECONDS, LATE_SECONDS, TONE, heard
 
+pytestmark = pytest.mark.medium
+
 # Behind this the clock of a session stands to which nothing was sent after its first second.
 LONG_MS = 1000 * RUNS_ON_SECONDS + 1200
 

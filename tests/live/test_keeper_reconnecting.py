@@ -19,6 +19,8 @@ from tests.live.harness import LiveHouse, Running, until
 from tests.live.test_clips import CLIP
 from tests.live.test_sending import AHEAD_SECONDS, LATE_SECONDS, heard
 
+pytestmark = pytest.mark.medium
+
 AWAY_SECONDS = 1.0
 QUICKLY = Reconnect(base_delay=0.05, max_delay=0.1)
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from realtime_sync.live.pace import AHEAD_SECONDS, BEHIND_SECONDS, GAP_SECONDS, Pace
 
+pytestmark = pytest.mark.medium
+
 PIECE = 0.1
 # What may be due beyond the time that passes.
 ALLOWANCE = AHEAD_SECONDS + BEHIND_SECONDS + PIECE

@@ -26,6 +26,8 @@ from realtime_sync.live.delegation_requests import DelegationRequest
 from realtime_sync.server import Faults, LiveFaults, LiveRules, Refusal, faults
 from tests.live.harness import LiveHouse, Running, until
 
+pytestmark = pytest.mark.medium
+
 QUICKLY = Reconnect(base_delay=0.05, max_delay=0.1, give_up_after=10, renew_before=None)
 SOUND = bytes(range(1, 241)) * 20  # a tenth of a second
 

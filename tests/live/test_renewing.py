@@ -23,6 +23,8 @@ from realtime_sync.server import LiveFaults, LiveRules
 from tests.live.harness import CALM, LiveHouse, until, within
 from tests.live.test_reconnecting import QUICKLY, clock_runs, come_back, lost, surviving
 
+pytestmark = pytest.mark.medium
+
 RENEWED = Reconnect(base_delay=0.05, renew_before=3600)
 
 

@@ -28,6 +28,8 @@ from realtime_sync.audio.wav import WavWriter
 from realtime_sync.server import TwinSession
 from tests.live.harness import LiveHouse, Running, until
 
+pytestmark = pytest.mark.medium
+
 # What may be ahead of real time (``live/pace.py``), and what a busy machine may be late.
 AHEAD_SECONDS = 0.1 + 0.2 + 0.1
 LATE_SECONDS = 0.4

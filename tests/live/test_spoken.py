@@ -22,6 +22,8 @@ from realtime_sync import (
 from realtime_sync.testing import ManualClock
 from tests.live.harness import LiveHouse, until
 
+pytestmark = pytest.mark.medium
+
 SILENCE = base64.b64encode(bytes(4800)).decode()
 
 

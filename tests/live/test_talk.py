@@ -41,6 +41,8 @@ from tests.devices.fake_sounddevice import FakeSoundDevice, FakeStream
 from tests.live.harness import LiveHouse, Running, until
 from tests.live.test_sending import TONE, heard
 
+pytestmark = pytest.mark.medium
+
 QUESTION = speak("hello there")
 
 

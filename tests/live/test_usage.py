@@ -19,6 +19,8 @@ from realtime_sync.protocol.live.codec import live_decode
 from realtime_sync.server import LiveFaults, LiveRules
 from tests.live.harness import CALM, LiveHouse, until, within
 
+pytestmark = pytest.mark.medium
+
 MILLION = 1_000_000
 LOST = ConnectionClosedError("it was lost")
 

@@ -24,6 +24,8 @@ from tests.core.answers import received
 from tests.core.harness import House, Running, until
 from tests.recipes.guide import recipe
 
+pytestmark = pytest.mark.medium
+
 PACE = 8.0
 PATIENCE = 0.3
 THERE, GOODBYE = "Are you still there?", "I hear nothing, so I hang up. Goodbye!"

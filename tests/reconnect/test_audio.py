@@ -49,6 +49,8 @@ from tests.reconnect.test_reconnecting import (
     surviving,
 )
 
+pytestmark = pytest.mark.medium
+
 LOUD = b"".join((12_000 if n // 40 % 2 else -12_000).to_bytes(2, "little", signed=True) for n in range(24_000))
 HALF = SECOND[: len(SECOND) // 2]
 SPEECH = LOUD * 2

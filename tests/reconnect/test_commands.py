@@ -44,6 +44,8 @@ from tests.reconnect.test_reconnecting import (
     texts,
 )
 
+pytestmark = pytest.mark.medium
+
 # Whoever waits for the new connection instead of for its own time-out waits longer than any test.
 PATIENT = attrs.evolve(QUICKLY, give_up_after=120)
 

@@ -46,6 +46,8 @@ from realtime_sync.server.connection import ServerConnection
 from tests.core.answers import ASIDE, WRITTEN, Gate, received
 from tests.core.harness import House, Running, client_threads, descriptors, until, within
 
+pytestmark = pytest.mark.medium
+
 QUICKLY = Reconnect(base_delay=0.05, max_delay=0.1, give_up_after=10, renew_before=None)
 TEXT = ConversationSessionOptions(instructions="be kind", content_modalities=["text"])
 DOWN = Faults(refuse=Refusal(503))

@@ -32,6 +32,8 @@ from tests.mcp import remote
 from tests.reconnect.test_reconnecting import BY_HAND, DOWN, QUICKLY, come_back, drop, ours, samples, surviving, texts
 from tests.transport.peer import CLOSE, frame
 
+pytestmark = pytest.mark.medium
+
 IMPATIENT = attrs.evolve(QUICKLY, max_delay=0.2, give_up_after=1.0)
 # Renewed as soon as nine tenths of the session's time have passed: the least that is kept of it.
 RENEWED = Reconnect(base_delay=0.05, renew_before=3600)

@@ -17,6 +17,8 @@ from tests.cli.serving import run
 from tests.core.harness import Running
 from tests.recording.made import SESSION, Made, spoken_conversation
 
+pytestmark = pytest.mark.medium
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 50.0  # seconds; an interpreter starts slowly where six run at once
 

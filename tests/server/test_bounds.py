@@ -17,6 +17,8 @@ from tests.core.harness import Running, until, within
 from tests.server.conftest import Peer, server_threads
 from tests.server.sounds import tone
 
+pytestmark = pytest.mark.medium
+
 MIB = 1024 * 1024
 UPGRADE = (
     b"GET /v1/realtime?model=gpt-realtime-2.1 HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

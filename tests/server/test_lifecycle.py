@@ -29,6 +29,8 @@ from tests.core.harness import Running, until, within
 from tests.server import sounds
 from tests.server.conftest import Peer, server_threads
 
+pytestmark = pytest.mark.medium
+
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:

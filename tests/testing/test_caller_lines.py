@@ -37,6 +37,8 @@ from realtime_sync.testing import (
 from realtime_sync.voice import MediaStream
 from realtime_sync.web.browser_voice import BrowserVoice
 
+pytestmark = pytest.mark.medium
+
 AUDIO = Path(__file__).parents[2] / "examples" / "audio"
 HELLO, TREE = AUDIO / "hello.wav", AUDIO / "what_is_the_tallest_tree.wav"
 PACE = 4.0

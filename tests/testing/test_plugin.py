@@ -7,6 +7,8 @@ from typing import Callable
 
 import pytest
 
+pytestmark = pytest.mark.medium
+
 pytest_plugins = ["pytester"]
 Theirs = Callable[..., pytest.RunResult]
 ROOT = pathlib.Path(__file__).parents[2]

@@ -44,6 +44,8 @@ from realtime_sync.testing.calls import clips
 from realtime_sync.testing.calls.sound import is_loud
 from tests.harness import Running
 
+pytestmark = pytest.mark.medium
+
 AUDIO = Path(__file__).parents[2] / "examples" / "audio"
 HELLO, TREE, WEATHER = (AUDIO / f"{name}.wav" for name in ("hello", "what_is_the_tallest_tree", "what_is_the_weather"))
 PACE = 8.0

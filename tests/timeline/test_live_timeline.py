@@ -19,6 +19,8 @@ from realtime_sync.timeline.tracks import RATE, Tracks
 from tests.recording.made_live import SESSION, MadeLive, live_session
 from tests.timeline.test_timeline import drawn, overlapping_texts
 
+pytestmark = pytest.mark.medium
+
 
 def test_the_table_has_a_line_for_each_turn_and_for_what_happened_between(tmp_path: Path) -> None:
     lines = timeline.text(live_session(tmp_path / "r.jsonl")).splitlines()

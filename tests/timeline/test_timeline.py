@@ -17,6 +17,8 @@ from realtime_sync.timeline.rows import rows_of, ticks
 from realtime_sync.timeline.tracks import Span
 from tests.recording.made import SESSION, Made, spoken_conversation, tone
 
+pytestmark = pytest.mark.medium
+
 PNG = b"\x89PNG\r\n\x1a\n"
 
 

@@ -28,6 +28,8 @@ from tests.core.harness import until
 from tests.server.sounds import silence, tone
 from tests.transcribing.serving import client_at, client_of, write_recording
 
+pytestmark = pytest.mark.medium
+
 
 def seconds(pcm: bytes, rate: int) -> str:
     return f"{len(pcm) / 2 / rate:.1f} s"

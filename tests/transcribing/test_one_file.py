@@ -32,6 +32,8 @@ from tests.server.sounds import silence, tone
 from tests.server.speech.told_parts import ToldRecognizer, speech
 from tests.transcribing.serving import AUDIO, HELLO, client_of
 
+pytestmark = pytest.mark.medium
+
 # Five things said, each half a second longer than the one before; a second of silence around each.
 SAID = [3000 + 500 * number for number in range(5)]
 RECORDING = silence(1000) + b"".join(tone(ms) + silence(1000) for ms in SAID)

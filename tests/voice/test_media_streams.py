@@ -38,6 +38,8 @@ from tests.core.harness import House, client_threads, until
 from tests.voice.phone import Lateness, Phone, jittery, punctual, serving, ulaw
 from tests.voice.phone_line import PhoneLine, Provider, silence
 
+pytestmark = pytest.mark.medium
+
 QUESTION = ulaw(speak("hello there")) + silence(0.4)
 MS = 8  # bytes
 QUIET = frozenset(g711.encode(g711.pcm_of(array("h", range(-32, 33))), "audio/pcmu"))

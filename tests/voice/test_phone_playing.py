@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from realtime_sync.voice.phone_playing import Heard, PhonePlaying
 from tests.voice.phone_line import FRAME_SECONDS, PhoneLine, silence
 
+pytestmark = pytest.mark.medium
+
 RATE = 8000
 PIECE = 320
 TICK_SECONDS = 0.01

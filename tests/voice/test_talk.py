@@ -44,6 +44,8 @@ from tests.core.answers import errors, received, sent_audio
 from tests.core.harness import House, Running, until, within
 from tests.devices.fake_sounddevice import FakeSoundDevice
 
+pytestmark = pytest.mark.medium
+
 QUESTION = speak("hello there")
 # So much faster than speech; slow enough that a busy machine keeps up.
 PACE = 4.0

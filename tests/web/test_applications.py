@@ -22,6 +22,8 @@ from tests.core.harness import KEY, House, until
 from tests.web import uvicorn_thread
 from tests.web.events import events, words
 
+pytestmark = pytest.mark.medium
+
 OFFER = (
     "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\n"
     "a=mid:0\r\na=rtpmap:111 opus/48000/2\r\n"

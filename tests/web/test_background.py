@@ -32,6 +32,8 @@ from realtime_sync.server import RealtimeServer
 from realtime_sync.web.background import BackgroundSessions
 from tests.core.harness import CALM, Running, client_threads, until
 
+pytestmark = pytest.mark.medium
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 

@@ -21,6 +21,8 @@ from realtime_sync.rest.calls import Calls
 from realtime_sync.web.calls import BrowserCall, BrowserCalls
 from tests.core.harness import House, Running, until
 
+pytestmark = pytest.mark.medium
+
 OFFER = "v=0\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
 LONG = {"join_seconds": 60.0, "idle_seconds": 60.0}
 

@@ -40,7 +40,7 @@ def started(function, *arguments):
     return thread
 with client.start_conversation_session(WRITTEN) as session:
 """
-pytestmark = pytest.mark.parametrize("library", PATCHED)
+pytestmark = [pytest.mark.medium, pytest.mark.parametrize("library", PATCHED)]
 
 
 @pytest.fixture(params=["ws", "wss"])

@@ -10,6 +10,8 @@ import weather
 
 from realtime_sync import function_tool
 
+pytestmark = pytest.mark.medium
+
 line, realtime_server = example.line, example.realtime_server
 test_who_interrupts_is_listened_to = example.test_who_interrupts_is_listened_to
 test_the_weather_is_told = example.test_a_caller_is_told_the_weather_where_it_was_asked_for

@@ -14,6 +14,8 @@ from realtime_sync.server import LiveFaults
 from tests.harness import until
 from tests.live.delegation.conftest import Talk
 
+pytestmark = pytest.mark.medium
+
 Begin = Callable[..., Talk]
 
 

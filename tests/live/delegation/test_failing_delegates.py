@@ -18,6 +18,8 @@ from realtime_sync.live.delegation_requests import DelegationRequest
 from tests.harness import until
 from tests.live.delegation.conftest import Talk
 
+pytestmark = pytest.mark.medium
+
 Begin = Callable[..., Talk]
 
 SECRET = "password=hunter2hunter2"

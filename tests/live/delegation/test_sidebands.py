@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Optional
 
+import pytest
+
 from realtime_sync import DelegationRequest, ResponsesBackend, function_tool
 from realtime_sync.server import FunctionCall, LiveRules, Turn
 from tests.live.harness import LiveHouse, until
+
+pytestmark = pytest.mark.medium
 
 
 @function_tool

@@ -29,6 +29,8 @@ from realtime_sync.server.speech.sentences import sentences
 from realtime_sync.server.voice import narrow, speak
 from tests.server.speech.spoken import Tongue, recorded, silence, word_errors
 
+pytestmark = pytest.mark.medium
+
 SAMPLES = {
     "hello.wav": "Hello, can you hear me?",
     "what_is_the_tallest_tree.wav": "What is the tallest tree in the world?",
