@@ -125,6 +125,8 @@ def test_the_page_fits_each_window_in_each_state(opened: Opened) -> None:
     page.ask("And now?")
     page.until(lambda: len(page.notes) == 2)
     check_looks(page, "failed")
+    width = "return document.querySelector(arguments[0]).getBoundingClientRect().width"
+    assert page.driver.execute_script(width, "li.failed") == page.driver.execute_script(width, "#transcript")
     opened.server.faults = faults.Faults()
     page.find("talk").click()
     page.until(lambda: page.status == "Listening")
