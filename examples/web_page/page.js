@@ -11,6 +11,7 @@ const box = find("question");
 let voice = null; // the conversation by microphone, while there is one
 let answering = null; // the AbortController of the answer that is being written, while there is one
 let sent = 0; // when
+const touch = matchMedia("(pointer: coarse)");
 
 function show(state, words) {
   if (!navigator.onLine && (state === "idle" || state === "listening")) [state, words] = ["offline", "Offline"];
@@ -22,6 +23,11 @@ function show(state, words) {
   find("talk").dataset.on = String(Boolean(voice));
   find("talk-label").textContent = voice ? "End" : "Talk"; // "Stop" ends an answer in writing
   find("talk-more").textContent = voice ? " talking" : "";
+}
+
+// Where a person goes on: in the box. On a telephone its keyboard would hide what there is to read.
+function goOn() {
+  (touch.matches ? find("scroll") : box).focus();
 }
 
 function rest() {
@@ -37,7 +43,7 @@ function tell(message, label = "", action = null) {
   find("alert-action").hidden = !action;
   find("alert-action").onclick = () => {
     quiet();
-    box.focus();
+    goOn();
     action();
   };
   find("alert").classList.toggle("bad", label !== "Undo");
@@ -48,7 +54,7 @@ function quiet() {
   find("alert").hidden = true;
 }
 
-find("dismiss").addEventListener("click", () => { quiet(); box.focus(); });
+find("dismiss").addEventListener("click", () => { quiet(); goOn(); });
 
 // Writing
 
@@ -93,7 +99,7 @@ function forget(answer, question) {
 transcript.onretry = (answer) => {
   const asked = transcript.questionOf(answer);
   if (!asked || answering) return;
-  box.focus();
+  goOn();
   transcript.remove(asked, answer);
   send(asked.text);
 };
@@ -123,13 +129,14 @@ find("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   if (!answering) send(box.value);
   else if (performance.now() - sent > DOUBLE_CLICK) answering.abort();
+  if (!touch.matches) box.focus();
 });
 box.addEventListener("input", written);
 box.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(box.value); }
 });
 for (const example of document.querySelectorAll(".examples button")) {
-  example.addEventListener("click", () => { box.focus(); send(example.textContent); });
+  example.addEventListener("click", () => { goOn(); send(example.textContent); });
 }
 
 // A new conversation
@@ -142,7 +149,7 @@ find("new").addEventListener("click", () => {
   if (voice) voice.stop();
   const before = transcript.clear();
   tell("Conversation cleared.", "Undo", () => { transcript.clear(); transcript.restore(before); });
-  box.focus();
+  goOn();
 });
 
 // Talking
@@ -191,4 +198,4 @@ try {
 }
 written();
 rest();
-if (!matchMedia("(pointer: coarse)").matches) box.focus(); // a keyboard on the screen would hide what it is about
+if (!touch.matches) box.focus();

@@ -214,7 +214,38 @@ def test_an_example_is_asked_and_it_is_said_who_answers(opened: Opened, name: st
     assert page.entries[0] == ("you", "What is the tallest tree?", False)
     assert page.entries[1][1].startswith("The tallest tree is Hyperion")
     assert not page.find("empty").is_displayed()
-    assert "Embedded server" in page.driver.find_element(By.TAG_NAME, "header").text
+    brief = page.driver.find_element(By.CSS_SELECTOR, "header .by")
+    assert brief.text == "Embedded server"
+    page.resize(320, 568, touch=True)
+    assert page.find("new").is_displayed()
+    assert page.driver.execute_script("return arguments[0].scrollWidth - arguments[0].clientWidth", brief) <= 0
+
+
+def test_where_a_person_goes_on_is_the_box_and_on_a_telephone_what_there_is_to_read(opened: Opened) -> None:
+    opened.serve(responder=lambda turn: "Yes.")
+    page = opened.page()
+    page.until(lambda: page.focused == "question")
+    page.find("question").send_keys("So?")
+    page.find("send").click()
+    page.until(lambda: page.entries[1:] == [("model", "Yes.", False)])
+    assert page.focused == "question"
+    page.find("new").click()
+    assert page.focused == "question"
+    page.resize(390, 844, touch=True)
+    page.reload()
+    assert page.focused == ""  # else the keyboard on the screen would hide the page
+    page.driver.find_elements(By.CSS_SELECTOR, ".examples button")[0].click()
+    page.until(lambda: page.entries[1:] == [("model", "Yes.", False)])
+    assert page.focused == "scroll"
+    page.find("new").click()
+    assert page.focused == "scroll"
+    page.find("alert-action").click()  # Undo
+    assert page.focused == "scroll"
+    page.find("new").click()
+    page.find("dismiss").click()
+    assert page.focused == "scroll"
+    page.find("send").click()  # of nothing
+    assert page.focused == "question"
 
 
 # --- what stays
