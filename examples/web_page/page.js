@@ -4,6 +4,10 @@ import { Transcript, messages } from "./transcript.js";
 import { Voice } from "./voice.js";
 
 const DOUBLE_CLICK = 500; // milliseconds in which a second click is none of its own
+const UNFINISHED = { // by the service's reason
+  max_output_tokens: "Not finished: this is as long as an answer may be",
+  content_filter: "Not finished: the model service's filter stopped it",
+};
 
 const find = (id) => document.getElementById(id);
 const transcript = new Transcript("conversation");
@@ -75,7 +79,7 @@ async function send(text) {
   try {
     const done = await ask({ question, history }, (words) => answer.append(words), mine.signal, onslow);
     if (done.status === "failed") answer.fail(done.reason || "The model service could not finish the answer.");
-    else answer.finish(done.status === "completed" ? "" : `Not finished: ${done.reason || done.status}`);
+    else answer.finish(done.status === "completed" ? "" : UNFINISHED[done.reason] || "Not finished");
   } catch (error) {
     if (error.name === "AbortError") {
       answer.finish("Interrupted");
@@ -111,7 +115,9 @@ function write(text) {
 
 function written() {
   keep("draft", box.value);
-  if (box.value.length === box.maxLength) tell(`A question has ${box.maxLength.toLocaleString("en")} characters at most: what is behind them was left out.`);
+  const full = `A question can have ${box.maxLength.toLocaleString("en")} characters. Any more are left out.`;
+  if (box.value.length === box.maxLength) tell(full);
+  else if (find("alert-text").textContent === full) quiet();
   if (CSS.supports("field-sizing", "content")) return;
   box.style.height = "auto";
   box.style.height = `${box.scrollHeight + 2}px`;

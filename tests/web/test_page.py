@@ -371,6 +371,35 @@ def test_a_question_that_failed_stays_in_the_box_and_is_in_the_history_once(open
     assert opened.told() == [("user", "Is it so?"), ("assistant", "Yes."), ("user", "Again?")]
 
 
+def test_a_question_that_is_too_long_is_told_until_it_is_shorter(opened: Opened) -> None:
+    opened.serve()
+    page = opened.page()
+    written = "const box = document.getElementById('question'); box.value = 'x'.repeat(4000);"
+    page.driver.execute_script(written + "box.dispatchEvent(new Event('input'))")
+    assert page.alert == "A question can have 4,000 characters. Any more are left out."
+    page.press(Keys.BACKSPACE)
+    page.until(lambda: page.alert == "")
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("max_output_tokens", "Not finished: this is as long as an answer may be"),
+        ("content_filter", "Not finished: the model service's filter stopped it"),
+        ("another_reason", "Not finished"),
+    ],
+)
+def test_why_an_answer_is_not_finished_is_told_in_words(opened: Opened, reason: str, told: str) -> None:
+    opened.serve()
+    page = opened.page()
+    done = f'event: done\ndata: {{"status": "incomplete", "reason": "{reason}"}}\n\n'
+    events = f'event: text\ndata: {{"text": "One"}}\n\n{done}'
+    page.driver.execute_script("const body = arguments[0]; window.fetch = async () => new Response(body)", events)
+    page.ask("Count")
+    page.until(lambda: page.entries[1:] == [("model", "One", False)])
+    assert page.notes == [told]
+
+
 def test_a_worker_that_stands_still_in_an_answer_is_noticed(opened: Opened) -> None:
     gate = Gate("one ", "two")
     opened.serve(responder=gate)
