@@ -44,7 +44,7 @@ async function answer(question, ontext, signal, watch) {
       signal,
     });
   } catch (error) {
-    throw error instanceof TypeError ? new Error(unreachable()) : error;
+    throw error instanceof TypeError ? new Error(unreachable("The question stays here until you are online again.")) : error;
   }
   if (!response.ok) throw new Error(await refusal(response));
   watch.gone = SILENT_SECONDS;
@@ -60,8 +60,8 @@ async function answer(question, ontext, signal, watch) {
   throw new Error("The answer ended before it was finished.");
 }
 
-export function unreachable() {
-  if (!navigator.onLine) return "There is no network. The question stays here until you are online again.";
+export function unreachable(then = "Try again when you are online.") {
+  if (!navigator.onLine) return `There is no network. ${then}`;
   return "The application cannot be reached. Is it running?";
 }
 

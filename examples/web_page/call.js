@@ -1,6 +1,7 @@
 // A call by WebRTC: the application exchanges the descriptions and watches; the sound goes to the service directly.
-import { csrf, refusal } from "./ask.js";
+import { csrf, refusal, unreachable } from "./ask.js";
 import { Transcript } from "./transcript.js";
+import { words } from "./voice.js";
 
 const find = (id) => document.getElementById(id);
 const transcript = new Transcript("call");
@@ -49,7 +50,7 @@ async function call() {
       tell("taken");
       show("listening", "Connected");
     }
-    if (mine.connectionState === "failed") hangUp("No connection for the sound came about between this browser and the model service.");
+    if (mine.connectionState === "failed") hangUp("This browser could not exchange sound with the model service. A firewall may be in the way: try another network.");
   };
   try {
     if (!navigator.mediaDevices) throw new Error("A browser gives its microphone to pages on localhost and over https only.");
@@ -68,7 +69,7 @@ async function call() {
       method: "POST",
       headers: { "Content-Type": "application/sdp", ...csrf() },
       body: mine.localDescription.sdp,
-    });
+    }).catch(() => { throw new Error(unreachable()); });
     if (!response.ok) throw new Error(await refusal(response));
     const sdp = await response.text();
     if (mine !== peer) { // hung up meanwhile
@@ -78,7 +79,7 @@ async function call() {
     place = response.headers.get("Location");
     await mine.setRemoteDescription({ type: "answer", sdp });
   } catch (error) {
-    if (mine === peer) hangUp(error.name === "NotAllowedError" ? "The browser did not let this page use the microphone." : error.message);
+    if (mine === peer) hangUp(words(error));
   }
 }
 

@@ -236,7 +236,7 @@ function shown(level) {
   return level > 0 ? Math.max(0, Math.min(1, 1 + (20 * Math.log10(level)) / 60)) : 0;
 }
 
-function words(error) {
+export function words(error) {
   if (error.name === "NotAllowedError") return "The browser did not let this page use the microphone. Allow it in the address bar, then start again.";
   if (error.name === "NotFoundError") return "No microphone was found. Plug one in, then start again.";
   if (error.name === "NotReadableError") return "The microphone is used by another program.";

@@ -460,6 +460,26 @@ def test_a_browser_without_a_network_is_told_so(opened: Opened) -> None:
     page.until(lambda: page.status == "Ready")
     again(page).click()
     page.until(lambda: page.entries == [("you", "So?", False), ("model", "Yes.", False)])
+    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", network)
+    page.find("talk").click()  # no question, which could stay
+    page.until(lambda: page.alert == "There is no network. Try again when you are online.")
+
+
+def test_why_there_is_no_call_is_told_in_words(opened: Opened) -> None:
+    opened.serve()
+    page = opened.page(path="/call")
+    page.find("call").click()
+    page.until(lambda: page.find("call").text == "Hang up")
+    page.find("call").click()
+    opened.application.process.terminate()
+    opened.application.process.wait(30)
+    page.find("call").click()
+    page.until(lambda: page.alert == "The application cannot be reached. Is it running?")
+    none = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); }"
+    page.driver.execute_script(none)
+    page.find("call").click()
+    page.until(lambda: page.alert.startswith("No microphone was found"))
+    assert page.status == "Ready"
 
 
 def test_a_second_click_on_send_does_not_stop_what_the_first_has_asked(opened: Opened) -> None:
