@@ -90,8 +90,12 @@ export class Transcript {
   changed() {
     find("empty").hidden = this.entries.length > 0;
     this.follow();
-    this.saving = this.saving || setTimeout(() => this.save(), 300);
+    this.keep();
     this.onchange();
+  }
+
+  keep() {
+    this.saving = this.saving || setTimeout(() => this.save(), 300);
   }
 
   save() {
@@ -143,6 +147,7 @@ class Entry {
     this.text = this.note = "";
     this.failed = false;
     this.busy = true;
+    this.frame = 0; // in which it will be shown, while it waits for one
     this.element = document.createElement("li");
     this.element.className = who;
     this.element.setAttribute("aria-busy", "true");
@@ -155,13 +160,20 @@ class Entry {
     return this.set(this.text + text);
   }
 
+  // Shown once a frame: a layout for each word of a long answer would take longer than the answer.
   set(text) {
-    this.say(text);
-    this.transcript.changed();
+    this.text = text;
+    this.transcript.keep();
+    this.frame = this.frame || requestAnimationFrame(() => {
+      this.say(this.text);
+      this.transcript.changed();
+    });
     return this;
   }
 
   say(text) {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
     this.text = text;
     this.said.textContent = text; // never as HTML
   }
@@ -182,6 +194,7 @@ class Entry {
   }
 
   close(note, failed) {
+    this.say(this.text);
     this.busy = false;
     this.note = note;
     this.failed = failed;

@@ -201,6 +201,21 @@ def test_a_long_question_does_not_hide_its_answer_and_who_reads_further_up_is_le
     page.until(lambda: driver.execute_script(LEFT) >= 0 and not page.find("latest").is_displayed())
 
 
+def test_an_answer_that_comes_faster_than_it_can_be_seen_is_shown_in_fewer_steps(opened: Opened) -> None:
+    opened.serve()
+    page = opened.page()
+    done = 'event: done\ndata: {"status": "completed"}\n\n'
+    page.driver.execute_script(
+        "window.steps = 0; new MutationObserver((all) => (steps += all.length)).observe("
+        "document.getElementById('transcript'), { childList: true, subtree: true });"
+        "const body = arguments[0]; window.fetch = async () => new Response(body)",
+        'event: text\ndata: {"text": "word "}\n\n' * 1000 + done,
+    )
+    page.ask("Tell me all")
+    page.until(lambda: page.entries[1:] == [("model", "word " * 1000, False)])
+    assert page.driver.execute_script("return steps") < 200  # not one for each word, each with a layout of the page
+
+
 @pytest.mark.parametrize("name", [FLASK, DJANGO, FASTAPI], ids=["flask", "django", "fastapi"])
 def test_an_example_is_asked_and_it_is_said_who_answers(opened: Opened, name: str) -> None:
     page = opened.page(name)  # without a key
