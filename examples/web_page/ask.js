@@ -29,6 +29,9 @@ export async function ask(question, ontext, signal, onslow = () => {}) {
   });
   try {
     return await answer(question, ontext, AbortSignal.any([signal, silent.signal]), watch);
+  } catch (error) {
+    // What reads a body may be told of an abort without its reason.
+    throw silent.signal.aborted && !signal.aborted ? silent.signal.reason : error;
   } finally {
     watch.stop();
   }
