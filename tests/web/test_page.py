@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -149,18 +148,6 @@ def test_the_page_fits_each_window_in_each_state(opened: Opened) -> None:
     check_looks(page, "call")
     page.driver.find_element(By.LINK_TEXT, "Chat").click()
     page.until(lambda: page.find("send").text == "Send")
-
-
-def test_a_double_click_on_send_asks_and_does_not_interrupt(opened: Opened) -> None:
-    gate = Gate("one ", "two")
-    opened.serve(responder=gate)
-    page = opened.page()
-    page.find("question").send_keys("Count")
-    ActionChains(page.driver).double_click(page.find("send")).perform()
-    page.until(lambda: page.entries[1:] == [("model", "one ", True)])
-    gate.opened.set()
-    page.until(lambda: page.entries[1:] == [("model", "one two", False)])
-    assert page.notes == []
 
 
 def test_a_long_question_does_not_hide_its_answer_and_who_reads_further_up_is_left_in_peace(opened: Opened) -> None:
