@@ -376,9 +376,10 @@ def test_a_question_that_failed_stays_in_the_box_and_is_in_the_history_once(open
 def test_a_question_that_is_too_long_is_told_until_it_is_shorter(opened: Opened) -> None:
     opened.serve()
     page = opened.page()
+    page.until(lambda: page.focused == "question")  # its scripts have run
     written = "const box = document.getElementById('question'); box.value = 'x'.repeat(4000);"
     page.driver.execute_script(written + "box.dispatchEvent(new Event('input'))")
-    assert page.alert == "A question can have 4,000 characters. Any more are left out."
+    page.until(lambda: page.alert == "A question can have 4,000 characters. Any more are left out.")
     page.press(Keys.BACKSPACE)
     page.until(lambda: page.alert == "")
 
