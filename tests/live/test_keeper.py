@@ -99,18 +99,21 @@ def test_silence_goes_at_real_time_from_300_ms_after_the_last_sample_on(plain: L
 
 def test_a_pause_of_the_source_below_300_ms_is_not_filled_and_a_longer_one_is(plain: LiveHouse) -> None:
     def source() -> Iterator[bytes]:
+        nonlocal began
         for pause in (0.2, 0.2, 0.2, 1.0):
             yield TONE * 100
+            began = time.monotonic()
             never.wait(pause)
         yield TONE * 100
 
-    session, never = plain.start(), threading.Event()
+    session, never, began = plain.start(), threading.Event(), 0.0
     session.send_audio(source())
+    passed = time.monotonic() - began  # the last pause and 100 ms, or longer on a busy machine
     first, *silences, last = heard(plain.twin).lstrip(b"\0").split(bytes(PCM.bytes_for(0.1)))
     assert first == TONE * 400
     assert last == TONE * 100
     assert not any(silences)
-    assert 4 <= len(silences) + 1 <= 8
+    assert 0.4 <= (len(silences) + 1) / 10 <= passed - 0.2
 
 
 def test_while_somebody_sends_the_keeper_is_silent(plain: LiveHouse) -> None:
