@@ -1,8 +1,10 @@
-"""Certificates of a server that speaks TLS: from files, or made for a while."""
+"""TLS of a server: its certificates, from files or made for a while, and its sockets."""
 
 from __future__ import annotations
 
+import socket
 import ssl
+import traceback
 from typing import Sequence
 
 from realtime_sync.errors import ConfigurationError
@@ -25,6 +27,22 @@ def context_from_files(certificate: str, key: str) -> ssl.SSLContext:
         )
         raise ConfigurationError(message) from error
     return context
+
+
+def wrap(context: ssl.SSLContext, accepted: socket.socket) -> ssl.SSLSocket:
+    """The socket as one that speaks TLS; the handshake is still to be done. If it fails, all is closed.
+
+    Python's own ``wrap_socket`` leaves a socket open if the peer has reset the connection by then: one that only the
+    traceback knows.
+    """
+    try:
+        return context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+    except OSError as error:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            left = frame.f_locals.get("self")
+            if isinstance(left, ssl.SSLSocket):
+                left.close()
+        raise
 
 
 def made_context(hosts: Sequence[str]) -> tuple[ssl.SSLContext, bytes]:

@@ -22,6 +22,7 @@ from wsproto.utilities import RemoteProtocolError
 
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.server.auth import Flavour, LiveDoor, SocketRefusal, admit, is_live
+from realtime_sync.server.certificates import wrap
 from realtime_sync.server.connection import Handler, ServerConnection, accept
 from realtime_sync.server.faults import Refusal
 from realtime_sync.server.rest import RestRequest
@@ -280,7 +281,7 @@ class HttpListener(ThreadingHTTPServer):
                 self._realtime.closing.wait(0.1)
             raise
         if self._tls is not None:
-            accepted = self._tls.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+            accepted = wrap(self._tls, accepted)
         return accepted, address
 
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]

@@ -12,7 +12,7 @@ from realtime_sync.errors import ConnectionFailedError
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.dialing import cancelled, dial, timed_out
 from realtime_sync.transport.nested_tls import NestedTLS, Stream
-from realtime_sync.transport.tls import tls_error
+from realtime_sync.transport.tls import tls_error, wrap
 from realtime_sync.transport.waiting import READ, WRITE, Cancellation, Waiter, WakeUp, new_waiter
 
 CHUNK = 65536
@@ -53,7 +53,7 @@ class Channel:
             else:
                 assert isinstance(self._sock, socket.socket)
                 # It takes the descriptor over (same number, so the waiter stays right), or closes it.
-                wrapped = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
+                wrapped = wrap(context, self._sock, host)
         except (OSError, ValueError) as exc:  # ValueError: a host that is no name
             raise tls_error(exc, host) from exc
         self._sock = wrapped

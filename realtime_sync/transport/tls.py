@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import threading
+import traceback
 from typing import Optional
 
 from realtime_sync.checks import check_path
@@ -52,6 +54,22 @@ def _ca_path(ca_file: Optional[str]) -> tuple[str, str]:
     import certifi  # comes with requests; imported late, only TLS needs it
 
     return certifi.where(), "certifi"
+
+
+def wrap(context: ssl.SSLContext, sock: socket.socket, host: str) -> ssl.SSLSocket:
+    """``sock``, which is to speak TLS with ``host``; the handshake is still to be done. If it fails, all is closed.
+
+    Python's own ``wrap_socket`` leaves a socket open if the peer has reset the connection by then, or if the host is no
+    name: one that only the traceback knows.
+    """
+    try:
+        return context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    except (OSError, ValueError) as exc:
+        for frame, _ in traceback.walk_tb(exc.__traceback__):
+            left = frame.f_locals.get("self")
+            if isinstance(left, ssl.SSLSocket):
+                left.close()
+        raise
 
 
 # What to do for which of OpenSSL's reasons (X509_V_ERR_*).

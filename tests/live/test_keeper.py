@@ -19,7 +19,7 @@ from realtime_sync.audio import PCM
 from realtime_sync.core.recovery import Outgoing
 from realtime_sync.live.clock import RUNS_ON_SECONDS
 from realtime_sync.live.keeper import ClockKeeper
-from tests.live.harness import LiveHouse, Running, until
+from tests.live.harness import LiveHouse, Running, until, within
 from tests.live.test_sending import AHEAD_SECONDS, LATE_SECONDS, TONE, heard
 
 pytestmark = pytest.mark.medium
@@ -77,32 +77,43 @@ def test_a_file_with_a_gap_of_90_seconds_loses_no_append(plain: LiveHouse) -> No
 
 
 def test_silence_goes_at_real_time_from_300_ms_after_the_last_sample_on(plain: LiveHouse) -> None:
-    session = plain.start()
-    session.send_audio(TONE * 300)
-    ended, before = time.monotonic(), len(heard(plain.twin))
+    def source() -> Iterator[bytes]:
+        nonlocal last
+        yield TONE * 200
+        last = time.monotonic()  # 100 ms are still to be sent
+        yield TONE * 100
+
+    session, last = plain.start(), 0.0
+    session.send_audio(source())
+    before = len(heard(plain.twin))
     assert before >= len(TONE) * 300
-    until(lambda: len(heard(plain.twin)) > before)
-    assert 0.3 - 0.05 <= time.monotonic() - ended <= 0.3 + LATE_SECONDS
+    with within(0.3 + LATE_SECONDS):
+        until(lambda: len(heard(plain.twin)) > before)
+    assert time.monotonic() - last >= 0.1 + 0.3
     began, first = time.monotonic(), len(heard(plain.twin))
-    until(lambda: plain.twin.timeline_ms > 2500, 10)
+    with within(2.5 - plain.twin.timeline_ms / 1000 + AHEAD_SECONDS):
+        until(lambda: plain.twin.timeline_ms > 2500, 10)
     silent = PCM.seconds(len(heard(plain.twin)) - first)
-    assert abs(silent - (time.monotonic() - began)) <= AHEAD_SECONDS
+    assert silent <= time.monotonic() - began + AHEAD_SECONDS
 
 
 def test_a_pause_of_the_source_below_300_ms_is_not_filled_and_a_longer_one_is(plain: LiveHouse) -> None:
     def source() -> Iterator[bytes]:
+        nonlocal began
         for pause in (0.2, 0.2, 0.2, 1.0):
             yield TONE * 100
+            began = time.monotonic()
             never.wait(pause)
         yield TONE * 100
 
-    session, never = plain.start(), threading.Event()
+    session, never, began = plain.start(), threading.Event(), 0.0
     session.send_audio(source())
+    passed = time.monotonic() - began  # the last pause and 100 ms, or longer on a busy machine
     first, *silences, last = heard(plain.twin).lstrip(b"\0").split(bytes(PCM.bytes_for(0.1)))
     assert first == TONE * 400
     assert last == TONE * 100
     assert not any(silences)
-    assert 4 <= len(silences) + 1 <= 8
+    assert 0.4 <= (len(silences) + 1) / 10 <= passed - 0.2
 
 
 def test_while_somebody_sends_the_keeper_is_silent(plain: LiveHouse) -> None:
@@ -132,10 +143,8 @@ def test_the_keeper_ends_with_its_session_and_starts_only_if_it_is_to(plain: Liv
 def test_without_the_keeper_a_wait_raises_at_once_and_says_why(plain: LiveHouse) -> None:
     session = plain.start(keep_clock=False)
     handle = session.append_commentary("Hello?")
-    began = time.monotonic()
-    with pytest.raises(ClockStoppedError, match=r"no audio was sent yet.*keep_clock=True"):
+    with within(0.5), pytest.raises(ClockStoppedError, match=r"no audio was sent yet.*keep_clock=True"):
         handle.wait()
-    assert time.monotonic() - began < 0.5
     assert not handle.done
     session.send_audio(TONE * 1500)
     assert handle.wait().type == "session.commentary.appended"
@@ -143,13 +152,14 @@ def test_without_the_keeper_a_wait_raises_at_once_and_says_why(plain: LiveHouse)
 
 def test_without_the_keeper_a_wait_under_way_ends_when_the_clock_stops(plain: LiveHouse) -> None:
     session = plain.start(keep_clock=False)
+    began = time.monotonic()
     session.send_audio(TONE * 200)
-    sent = time.monotonic()
-    until(lambda: plain.twin.timeline_ms > 2700, 10)
-    handle = session.append_thinking("It rains.")
-    with pytest.raises(ClockStoppedError, match=r"2\.8 s.*Send audio"):
-        handle.wait()
-    assert 2.8 - 0.2 <= time.monotonic() - sent <= 2.8 + LATE_SECONDS
+    with within(2.8 + LATE_SECONDS):
+        until(lambda: plain.twin.timeline_ms > 2700, 10)
+        handle = session.append_thinking("It rains.")
+        with pytest.raises(ClockStoppedError, match=r"2\.8 s.*Send audio"):
+            handle.wait()
+    assert time.monotonic() - began >= 0.2 + 2.8
     session.send_audio(TONE * 1200)
     handle.wait()
 

@@ -20,7 +20,7 @@ from realtime_sync import (
     WaitTimeoutError,
 )
 from realtime_sync.testing import ManualClock
-from tests.live.harness import LiveHouse, until
+from tests.live.harness import LiveHouse, until, within
 
 pytestmark = pytest.mark.medium
 
@@ -90,13 +90,14 @@ def test_turns_fragments_and_conversation_tell_the_same(house: LiveHouse) -> Non
 def test_a_turn_is_over_though_no_update_comes(plain: LiveHouse) -> None:
     session = plain.start(keep_clock=False)
     turns = session.turns(timeout=10)
+    begin = time.monotonic()
     plain.twin.emit(fragment("input", 600, "Hello."))
 
-    begin = time.monotonic()
-    turn = next(turns)
+    with within(6):
+        turn = next(turns)
 
     assert (turn.text, turn.reason) == ("Hello.", "gap")
-    assert 1.5 < time.monotonic() - begin < 6
+    assert time.monotonic() - begin > 1.5
 
 
 def test_a_turn_is_over_when_the_models_track_stands(plain: LiveHouse) -> None:
@@ -105,10 +106,8 @@ def test_a_turn_is_over_when_the_models_track_stands(plain: LiveHouse) -> None:
     plain.twin.emit({"type": "session.output_audio.delta", "delta": SILENCE})
     plain.twin.emit(fragment("input", 600, "Hello."))
 
-    begin = time.monotonic()
-
-    assert next(turns).reason == "stood_still"
-    assert time.monotonic() - begin < 1.9
+    with within(1.9):
+        assert next(turns).reason == "stood_still"
 
 
 def test_a_turn_that_does_not_come_in_time_comes_later(plain: LiveHouse) -> None:

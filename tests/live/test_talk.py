@@ -40,6 +40,7 @@ from realtime_sync.voice import FileMicrophone, FileSpeaker, HalfDuplex, SoundDe
 from tests.devices.fake_sounddevice import FakeSoundDevice, FakeStream
 from tests.live.harness import LiveHouse, Running, until
 from tests.live.test_sending import TONE, heard
+from tests.live.test_spoken import fragment
 
 pytestmark = pytest.mark.medium
 
@@ -258,15 +259,16 @@ def test_half_duplex_sends_silence_while_the_model_is_heard_and_the_user_while_i
     stop = threading.Event()
     talking = Running(lambda: session.talk(microphone, speaker, stop=stop))
     until(lambda: TONE * 900 in heard(plain.twin), 10, "the user is not heard before the model speaks")
-    plain.twin.say("Now it is my turn to say a word.")
-    until(lambda: speaker.playing, 10)
     at, began = len(heard(plain.twin)), plain.twin.timeline_ms
-    until(lambda: not speaker.playing, 10)
-    silent = heard(plain.twin)[at + len(TONE) * 200 : -len(TONE) * 200]
-    assert len(silent) > len(TONE) * 500
-    assert not silent.strip(b"\0")
-    assert plain.twin.timeline_ms - began > 800  # sent all the while, or the clock would stand
+
+    def silent() -> int:
+        """How many milliseconds; in pieces, if a busy machine's speaker runs dry in the middle of a word."""
+        return heard(plain.twin)[at:].count(bytes(len(TONE)))
+
+    plain.twin.say("Now it is my turn to say a word.")
+    until(lambda: silent() > 800, 10, "the user is heard while the model speaks")
     until(lambda: heard(plain.twin).endswith(TONE * 300), 10, "the user is not heard afterwards")
+    assert plain.twin.timeline_ms - began > 800  # silence was sent all the while, or the clock would stand
     stop.set()
     talking.result()
 
@@ -330,14 +332,18 @@ def test_a_track_that_comes_too_fast_is_cut_to_the_bound_and_told(
     talking = Running(lambda: session.talk(FileMicrophone(), sounds.speaker, stop=stop))
     until(lambda: session._audio._claim)
     loud = base64.b64encode(b"\x10\x27" * 2400).decode()
+    began, stream = time.monotonic(), session.subscribe()
     for _ in range(50):
         plain.twin.emit({"type": "session.output_audio.delta", "delta": loud})
+    plain.twin.emit(fragment("output", 0, "That is all."))
+    stream.wait_for(LiveSessionOutputTranscriptDeltaUpdate, 20)
+    came = time.monotonic() - began  # some of it is sounded meanwhile
     before = plain.twin.timeline_ms
     until(lambda: plain.twin.timeline_ms > before + 2000)
     with caplog.at_level(logging.INFO, "realtime_sync"):
         stop.set()
         talking.result()
-    assert 0.5 <= len(sounds.sound) / 24_000 <= MOST_SECONDS + 0.35  # some of it was sounded while the rest came
+    assert 0.5 <= np.count_nonzero(sounds.samples == 10_000) / 24_000 <= MOST_SECONDS + 0.1 + came
     assert "of speech were left out" in caplog.text
 
 

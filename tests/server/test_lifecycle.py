@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -78,6 +80,28 @@ def test_a_peer_that_never_says_hello_holds_up_nobody(
 ) -> None:
     with socket.create_connection(("127.0.0.1", tls_server.port)):
         assert open_peer(tls_server, sslopt=trusting(authority)).recv()["type"] == "session.created"
+
+
+def test_a_peer_that_resets_the_connection_before_the_handshake_leaves_no_socket(
+    authority: trustme.CA, open_peer: Callable[..., Peer]
+) -> None:
+    """Else Python warns of it, which fails this test."""
+
+    class AfterTheReset(ssl.SSLContext):
+        def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+            seen = select.poll()
+            seen.register(sock, 0)
+            if not tried:
+                tried.append(bool(seen.poll(5000)))
+            return super().wrap_socket(sock, *args, **options)
+
+    context, tried = AfterTheReset(ssl.PROTOCOL_TLS_SERVER), list[bool]()
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with RealtimeServer(ssl_context=context) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as leaver:
+            leaver.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert open_peer(server, sslopt=trusting(authority)).recv()["type"] == "session.created"
+    assert tried == [True]
 
 
 def test_closing_ends_every_thread_and_descriptor_whatever_is_going_on() -> None:

@@ -13,6 +13,8 @@ import threading
 import time
 from typing import Callable, Optional, TypeVar, Union
 
+from realtime_sync.server.certificates import wrap
+
 PATIENCE = 10.0
 T = TypeVar("T")
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -227,7 +229,8 @@ class Peer:
         sock.settimeout(PATIENCE)
         try:
             if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_side=True)
+                sock = wrap(self._tls, sock)
+                sock.do_handshake()
         except OSError:  # the client did not like us, or the test is over
             sock.close()
             return

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import select
+import socket
 import ssl
+import struct
 from pathlib import Path
+from typing import Any
 
 import certifi
 import pytest
@@ -15,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from realtime_sync.errors import ConfigurationError, ConnectionFailedError, TLSError
 from realtime_sync.transport import default_ssl_context, tls
-from tests.transport.conftest import Bench
+from tests.transport.conftest import Bench, descriptors
 from tests.transport.peer import TEXT, Link, Peer, frame
 
 
@@ -171,3 +175,23 @@ def _ca_file(ca: trustme.CA, folder: Path) -> Path:
     path = folder / "ca.pem"
     ca.cert_pem.write_to_path(str(path))
     return path
+
+
+def test_a_peer_that_resets_the_connection_before_the_handshake_leaves_no_descriptor(secure: Bench) -> None:
+    """Python's own ``wrap_socket`` leaves one then, to which only the traceback leads."""
+
+    class AfterTheReset(ssl.SSLContext):
+        def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+            peer, _ = listener.accept()
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()
+            seen = select.poll()
+            seen.register(sock, 0)
+            assert seen.poll(5000)
+            return super().wrap_socket(sock, *args, **options)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        before, context = descriptors(), AfterTheReset(ssl.PROTOCOL_TLS_CLIENT)
+        with pytest.raises(TLSError, match="ended in the middle") as caught:
+            secure.connect(f"wss://127.0.0.1:{listener.getsockname()[1]}/", ssl_context=context)
+        assert descriptors() == before, caught

@@ -85,12 +85,12 @@ class Talk:
     def close(self) -> None:
         closing = threading.Thread(target=self.session.close, daemon=True)
         closing.start()
-        for _ in range(200):
-            closing.join(0.02)
-            if not closing.is_alive():
-                break
+        deadline = time.monotonic() + 20
+        while closing.is_alive() and time.monotonic() < deadline:
             self.clock.advance(0.3)
+            closing.join(0.02)
         self.server.close()
+        assert not closing.is_alive(), "the session does not close"
 
 
 def lose_connection(session: LiveSession) -> None:
