@@ -53,10 +53,10 @@ def started(house: LiveHouse, service: Stubborn) -> LiveSession:
 
 
 def stall(session: LiveSession) -> None:
-    """Return when a thread is in the middle of a frame that the service does not read."""
+    """Return when a thread is in the middle of a frame that the service does not read: no short one of the clock's."""
     audio = base64.b64encode(bytes(4_000_000)).decode()
     Running(lambda: session.send_message({"type": "session.input_audio.append", "audio": audio}))
-    until(lambda: session._engine.connection.transport.turn.locked() and _rest(session) > 0)
+    until(lambda: session._engine.connection.transport.turn.locked() and _rest(session) > 10_000)
 
 
 def _rest(session: LiveSession) -> int:
