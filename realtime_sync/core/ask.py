@@ -167,8 +167,11 @@ class Question:
         return any(conversation.item(item_id) for item_id in ids) and any(behind)
 
     def _lost(self, conversation: Conversation) -> set[str]:
-        """The items that the old connection had and the new one has not, such as a recording without a transcript."""
-        had = [item_id or committed_id(handle) for item_id, handle in self._said if latest(handle).update is not None]
+        """The items that were had or given up with an old connection, and that the new one has not.
+
+        Such as a recording without a transcript, or what was sent again and lost again.
+        """
+        had = [item_id or committed_id(handle) for item_id, handle in self._said if _is_settled(latest(handle))]
         return {item_id for item_id in had if item_id and conversation.item(item_id) is None}
 
     def _put(self, connection: SessionConnection, event_id: str, response: Response) -> bool:
@@ -330,6 +333,12 @@ def say_results(engine: RealtimeEngine, items: Sequence[ConversationItem]) -> No
 def _is_busy(error: ServerError) -> bool:
     """True if a request was refused because another response is in progress."""
     return ACTIVE_RESPONSE in (error.code, error.type)  # some servers write it as the type (Hugging Face's, 2026-08)
+
+
+def _is_settled(handle: CommandHandle) -> bool:
+    """True if the command was acknowledged, or ended with its connection and is not sent again."""
+    error = handle.error
+    return handle.update is not None or (isinstance(error, ConnectionReplacedError) and not error.sent_again)
 
 
 def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:
